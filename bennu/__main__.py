@@ -1,0 +1,5 @@
+"""``python -m bennu``."""
+
+from bennu.cli.entry import main
+
+main()
