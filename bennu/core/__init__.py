@@ -1,0 +1,1 @@
+"""Decisions: pure functions and values. No I/O, no clock, no third party."""

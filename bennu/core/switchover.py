@@ -1,0 +1,308 @@
+"""The decisions of the switchover (S6): whether it may begin, whether an offset suffices, and what a resume must do. Pure.
+
+The order of the steps is in ``phases/switchover_locked.py``; what is here is why each may be taken. The resume table is that of the fault catalogue; the
+exhaustive model of the procedure agrees with it. Offsets are bytes of the replication stream. "Parked" = a replica of an address where nothing listens.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from bennu.core.verdict import Verdict, failed, opened, unknown, worst
+
+
+@dataclass(frozen=True)
+class Server:
+    """One Redis as far as decisions need it. ``replid2`` is empty where there is none, ``second_offset`` -1."""
+
+    is_master: bool
+    link_up: bool
+    run_id: str
+    replid: str
+    replid2: str
+    offset: int
+    second_offset: int
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What was true when the critical section was announced, read over its own connections."""
+
+    replid: str
+    source_run_id: str
+    target_run_id: str
+
+
+class Todo(enum.StrEnum):
+    """What a resume does."""
+
+    RETRY = "retry"  # source is open master, nothing was promoted: back to S5, or once more
+    UNFENCE = "unfence"  # make the source master again
+    PROMOTE = "promote"
+    FINISH = "finish"  # the target is master: flip, attach, verify
+    FENCE_SOURCE = "fence-source"  # both are masters: fence the source at once, then look again
+    OPERATOR = "operator"  # exit 7
+    DIVERGENT = "divergent"  # exit 9
+    UNREACHABLE = "unreachable"  # exit 8, nothing is decided
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, and why in words for ``rotate status --why``."""
+
+    todo: Todo
+    why: str
+
+
+def fence_suffices(target_offset: int, proved: int) -> bool:
+    """Whether the target holds all that the source ever acknowledged: its own offset has reached the one proved inside the fence.
+
+    Never equality: after a pause the source's stream still grows by PINGs (facts.md), so the target may only be compared as "at least".
+    """
+    return target_offset >= proved
+
+
+def may_attach(source: Server, target: Server, *, source_restarted: bool) -> bool:
+    """Whether the old master may become the new one's replica without losing bytes (design §7.9). *source_restarted*: the armed source came back as a replica."""
+    same = source.replid == target.replid
+    descends = bool(target.replid2) and source.replid == target.replid2 and source.offset < target.second_offset
+    return same or descends or (source_restarted and not source.is_master)
+
+
+def stray_bytes(source: Server, target: Server) -> int | None:
+    """Bytes that only the old master holds after a promotion: exact, or None where the histories are not related (facts.md, "Divergence after promotion")."""
+    if source.replid == target.replid:
+        return max(0, source.offset - target.offset)
+    if target.replid2 and source.replid == target.replid2:
+        return max(0, source.offset - (target.second_offset - 1))
+    return None
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What can be said of whether the promotion happened."""
+
+    named: bool
+    own_replid: bool
+    target_restarted: bool
+    source_restarted: bool
+
+    @property
+    def may_have_happened(self) -> bool:
+        return self.named or self.own_replid or self.target_restarted
+
+
+def decide(source: Server | None, target: Server | None, intent: Intent | None, pointer_names_target: bool) -> Decision:
+    """The resume table. None for a server that cannot be read; *intent* None = none was ever announced."""
+    if intent is None:
+        return _without_intent(source, target, pointer_names_target)
+    if source is None or target is None:
+        return _one_sided(source, target, intent, pointer_names_target)
+    facts = _Facts(
+        named=pointer_names_target,
+        # A target that merely followed the source's new replid (after an un-park) has none of its own.
+        own_replid=target.replid != intent.replid and target.replid2 == intent.replid and target.replid != source.replid,
+        target_restarted=target.run_id != intent.target_run_id,
+        source_restarted=source.run_id != intent.source_run_id,
+    )
+    certainly_not = target.replid == intent.replid and not facts.target_restarted and not facts.named
+    if certainly_not and not target.is_master and facts.source_restarted and source.is_master:
+        return Decision(Todo.RETRY, "the source restarted as open master and nothing was promoted; Redis makes the target follow it again by itself")
+    if not _related(source, target, intent) and not facts.source_restarted:
+        return Decision(Todo.DIVERGENT, "the two servers' histories are not related to the announced one: no offset of theirs can be compared")
+    if target.is_master:
+        return _both_or_target(source, target)
+    if source.is_master:
+        if facts.may_have_happened and (facts.named or facts.own_replid) and not (target.replid == source.replid and target.link_up):
+            return Decision(Todo.OPERATOR, "the source is master, yet the target may have been promoted before and acknowledged writes that only it holds")
+        return Decision(Todo.RETRY, "the source is still the only master and nothing was promoted")
+    if not facts.may_have_happened:
+        return _fenced_before_promotion(source, target, intent, facts)
+    return _fenced_promotion_possible(source, target, intent, facts)
+
+
+def _without_intent(source: Server | None, target: Server | None, named: bool) -> Decision:
+    if source is None:
+        return Decision(Todo.UNREACHABLE, "the source cannot be read")
+    if source.is_master and not (target and target.is_master) and not named:
+        return Decision(Todo.RETRY, "no critical section was announced; the source is master")
+    if target is None:
+        return Decision(Todo.UNREACHABLE, "the target cannot be read")
+    return Decision(Todo.OPERATOR, "roles differ from what an unannounced switchover can explain: somebody else changed them")
+
+
+def _one_sided(source: Server | None, target: Server | None, intent: Intent, named: bool) -> Decision:
+    if source is None and target is None:
+        return Decision(Todo.UNREACHABLE, "neither server can be read")
+    if target is None and source is not None:
+        # The target's state decides whether the promotion happened; only a source that is still master, and never passed on its history, may go on alone.
+        if source.is_master and not named and source.replid == intent.replid:
+            return Decision(Todo.RETRY, "the target cannot be read; the source is still master under the announced replid")
+        return Decision(Todo.UNREACHABLE, "the target cannot be read, and it may hold acknowledged writes")
+    if target is not None and target.is_master:
+        return Decision(Todo.FINISH, "the target is master; the source cannot be read and stays fenced for its return")
+    return Decision(Todo.OPERATOR, "the source cannot be read and the target is no master: loss cannot be excluded")
+
+
+def _related(source: Server, target: Server, intent: Intent) -> bool:
+    if intent.replid in (source.replid, source.replid2):
+        return True
+    return source.replid in (target.replid, target.replid2)
+
+
+def _both_or_target(source: Server, target: Server) -> Decision:
+    if source.is_master:
+        return Decision(Todo.FENCE_SOURCE, "both servers are masters: the source is fenced at once, then the divergence is measured")
+    return Decision(Todo.FINISH, "the target is master and the source is fenced")
+
+
+def _fenced_before_promotion(source: Server, target: Server, intent: Intent, facts: _Facts) -> Decision:
+    offset_known = not facts.source_restarted and source.replid == intent.replid
+    if offset_known:
+        if target.replid == source.replid and fence_suffices(target.offset, source.offset):
+            return Decision(Todo.PROMOTE, f"the source is fenced at {source.offset} and the target has reached it")
+        return Decision(Todo.UNFENCE, f"the source is fenced at {source.offset} and the target stands at {target.offset}: the source is made master again")
+    if source.replid == target.replid:
+        if source.offset >= target.offset:
+            return Decision(Todo.UNFENCE, "the source restarted while fenced and holds at least what the target does")
+        return Decision(Todo.PROMOTE, "the source restarted while fenced and the target holds more")
+    return Decision(Todo.OPERATOR, "the source restarted while fenced and its history can't be compared any more")
+
+
+def _fenced_promotion_possible(source: Server, target: Server, intent: Intent, facts: _Facts) -> Decision:
+    if facts.own_replid:
+        if target.offset >= target.second_offset - 1:
+            return Decision(Todo.PROMOTE, "the target was promoted before (it has a replid of its own) and still holds what it had then")
+        return Decision(Todo.OPERATOR, "the target was promoted before and has lost some of what it had then")
+    offset_known = not facts.source_restarted and source.replid == intent.replid
+    if offset_known and target.replid == source.replid and fence_suffices(target.offset, source.offset) and not facts.target_restarted:
+        return Decision(Todo.PROMOTE, f"the source is fenced at {source.offset} and the target, the same process as announced, has reached it")
+    if not facts.named and not facts.target_restarted:
+        return Decision(Todo.UNFENCE, "no pointer names the target and it is the same process as announced: it was never promoted")
+    return Decision(Todo.OPERATOR, "the target may have been promoted and restarted since: it may have acknowledged writes that it no longer holds")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the pre-check looks at beside the roles, all of it readable without a client's notice. Versions as (major, minor)."""
+
+    source_version: tuple[int, int]
+    target_version: tuple[int, int]
+    source_flavour: str
+    target_flavour: str
+    target_is_replica_of_source: bool
+    source_sees_online: bool
+    read_only: tuple[bool, bool]
+    persistent: tuple[bool, bool]
+    rewritable: tuple[bool, bool]
+    busy: tuple[bool, bool]
+    cluster_mode: tuple[bool, bool]
+    sentinels: tuple[int, int]
+    other_replicas: tuple[str, ...]
+    target_maxmemory: int
+    source_used_memory: int
+    reverse_reachable: bool | None
+    lag_bytes: int | None
+    max_lag_bytes: int
+
+
+def can_replicate(master: tuple[str, tuple[int, int]], replica: tuple[str, tuple[int, int]]) -> bool:
+    """Whether *replica* ((flavour, version)) can be fed by *master*: an older replica can't read a newer RDB format.
+
+    Measured: Valkey 9 does not feed Redis 6.2, the reverse works (facts.md). Same flavour: the replica must not be older. Redis up to 7.2 and Valkey share a
+    format at 7.2, so Valkey can follow those; Redis can follow no Valkey newer than 7.2.
+    """
+    (m_flavour, m_version), (r_flavour, r_version) = master, replica
+    if m_flavour == r_flavour:
+        return r_version >= m_version
+    if r_flavour == "valkey":
+        return m_version <= (7, 2)
+    return m_version <= (7, 2) and r_version >= m_version
+
+
+def precheck(source: Server, target: Server, around: Surroundings, *, one_way: bool) -> Verdict:
+    """May S6 begin? Each refusal names what to do. *one_way*: the operator accepts that a rollback after promotion may lose writes."""
+    found = [*_roles(source, target, around), *_foreign_hands(around), *_safety(around), *_versions(around, one_way), _lag(around)]
+    verdict = worst(found)
+    # All reasons in a row would fill the screen; what was accepted with open eyes is worth a word.
+    accepted = [one.reason for one in found if one.is_open and one.reason.startswith("one way accepted")]
+    return replace(verdict, reason="; ".join([f"{len(found)} conditions hold", *accepted, found[-1].reason])) if verdict.is_open else verdict
+
+
+def _roles(source: Server, target: Server, around: Surroundings) -> list[Verdict]:
+    return [
+        opened("the source is master") if source.is_master else failed("the source is not a master"),
+        failed("the target is a master already") if target.is_master else opened("the target is a replica"),
+        opened("the target follows the source")
+        if around.target_is_replica_of_source
+        else failed("the target does not follow the source's mirror: run 'bennu rotate resume'"),
+        # Ask both sides: Valkey shows online up to 0.9 s early, Redis 7 shows the link up to 1 s early (facts.md).
+        opened("link up") if target.link_up and around.source_sees_online else _waiting("the replication link is not up on both sides yet"),
+        opened("one history") if source.replid == target.replid else _waiting("source and target do not share one replid yet"),
+        opened("replicas refuse writes")
+        if all(around.read_only)
+        else failed("replica-read-only is 'no' on one side: a fenced server would accept writes; set it to yes in the Redis configuration"),
+    ]
+
+
+def _foreign_hands(around: Surroundings) -> list[Verdict]:
+    found = []
+    if any(around.sentinels):
+        found.append(failed("Sentinel watches one of the servers and would undo the hand-over: remove it there first (SENTINEL REMOVE)"))
+    if any(around.cluster_mode):
+        found.append(failed("Redis Cluster mode is on: REPLICAOF is not allowed there, and Bennu cannot hand it over"))
+    if around.other_replicas:
+        found.append(failed(f"the source has other replicas ({', '.join(around.other_replicas)}): detach them first, or they would follow a fenced master"))
+    return found or [opened("nobody else assigns roles")]
+
+
+def _safety(around: Surroundings) -> list[Verdict]:
+    verdicts = [
+        opened("persistence on both")
+        if all(around.persistent)
+        else failed("one side has no persistence (AOF or RDB): a restart would empty both; turn appendonly on"),
+        opened("configuration can be written")
+        if all(around.rewritable)
+        else failed(
+            "a fence could not outlive a restart: Redis runs without a configuration file of its own (CONFIG REWRITE); start it with a file on its data volume"
+        ),
+        _waiting("a save or load is running") if any(around.busy) else opened("no save or load running"),
+    ]
+    if around.target_maxmemory and around.target_maxmemory < 1.2 * around.source_used_memory:
+        verdicts.append(failed("the target's maxmemory is less than 1.2 times what the source uses: raise it"))
+    return verdicts
+
+
+def _versions(around: Surroundings, one_way: bool) -> list[Verdict]:
+    source, target = (around.source_flavour, around.source_version), (around.target_flavour, around.target_version)
+    if not can_replicate(source, target):
+        return [failed(f"{_named(target)} cannot replicate {_named(source)}: give the target a version that is not older")]
+    if one_way:
+        return [opened("one way accepted: a rollback after promotion may lose writes")]
+    if not can_replicate(target, source):
+        return [
+            failed(f"{_named(source)} could not follow {_named(target)} after the switch: a rollback could lose writes; --accept-one-way goes on all the same")
+        ]
+    if around.reverse_reachable is None:
+        return [unknown("whether the source can reach the target is not known yet")]
+    if not around.reverse_reachable:
+        return [failed("the source cannot reach the target through the reverse link: mend the link, or --accept-one-way")]
+    return [opened("versions and links fit both ways")]
+
+
+def _lag(around: Surroundings) -> Verdict:
+    if around.lag_bytes is None:
+        return unknown("replication lag is unknown")
+    if around.lag_bytes > around.max_lag_bytes:
+        return _waiting(f"replication lag is {around.lag_bytes} bytes, at most {around.max_lag_bytes} is allowed")
+    return opened(f"lag {around.lag_bytes} bytes")
+
+
+def _waiting(reason: str) -> Verdict:
+    return Verdict(unknown("").answer, reason)
+
+
+def _named(server: tuple[str, tuple[int, int]]) -> str:
+    flavour, (major, minor) = server
+    return f"{flavour} {major}.{minor}"
