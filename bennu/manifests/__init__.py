@@ -1,0 +1,1 @@
+"""Documents: text in, text out. The only door to ruamel."""

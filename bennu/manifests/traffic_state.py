@@ -1,0 +1,62 @@
+"""traffic-state.yaml: the write pointer, a ConfigMap with the specification's four keys. Only they are touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bennu.manifests import yaml_edit, yaml_read
+
+READ, WRITE, MASTER, MAINTENANCE = "REDIS_READ_HOST", "REDIS_WRITE_HOST", "IS_WRITE_MASTER", "MAINTENANCE_MODE"
+_MAP = yaml_edit.Target("ConfigMap")
+
+
+@dataclass(frozen=True)
+class TrafficState:
+    """Hosts are DNS names inside the cluster; None where the group keeps no Redis in its clusters, and the file's own are left alone."""
+
+    read_host: str | None
+    write_host: str | None
+    is_write_master: bool
+    maintenance_mode: bool = False
+
+    def with_authority(self) -> TrafficState:
+        """The same hosts, with the authority."""
+        return replace(self, is_write_master=True, maintenance_mode=False)
+
+    def without_authority(self) -> TrafficState:
+        """The same hosts, without it."""
+        return replace(self, is_write_master=False, maintenance_mode=False)
+
+
+def hot(service: str, namespace: str) -> TrafficState:
+    """Of the write master: everything local."""
+    local = f"{service}.{namespace}.svc.cluster.local"
+    return TrafficState(local, local, is_write_master=True)
+
+
+def warm(service: str, namespace: str, *, mirror: str, reads_local: bool = True) -> TrafficState:
+    """Of any other cluster: writes go through *mirror*, the master's mirror service."""
+    local, remote = f"{service}.{namespace}.svc.cluster.local", f"{mirror}.{namespace}.svc.cluster.local"
+    return TrafficState(local if reads_local else remote, remote, is_write_master=False)
+
+
+def parse(text: str, file: str) -> TrafficState:
+    """From the file. Values are compared as Kubernetes stores them: strings."""
+    found = data(text, file)
+    return TrafficState(found.get(READ), found.get(WRITE), found.get(MASTER, "").lower() == "true", found.get(MAINTENANCE, "").lower() == "true")
+
+
+def data(text: str, file: str) -> dict[str, str]:
+    """The ConfigMap's whole data."""
+    raw = yaml_read.mapping(yaml_read.single(text, "ConfigMap", file), ("data",), file)
+    return {str(key): yaml_read.text_of(value) for key, value in raw.items()}
+
+
+def edited(text: str, state: TrafficState, file: str) -> str:
+    """The file with *state*."""
+    values = {MASTER: str(state.is_write_master).lower(), MAINTENANCE: str(state.maintenance_mode).lower()}
+    values |= {READ: state.read_host} if state.read_host is not None else {}
+    values |= {WRITE: state.write_host} if state.write_host is not None else {}
+    for key, value in values.items():
+        text = yaml_edit.set_value(text, _MAP, ("data", key), value, file)
+    return text
