@@ -1,0 +1,96 @@
+"""What holds state: the write pointer, Redis, and what lives elsewhere."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bennu.settings.fields import ColourTemplate, Flag, Label, Line, Name, Port, Reference, Section
+
+
+class ObjectSettings(Section):
+    """A namespaced object."""
+
+    namespace: Label
+    name: Name
+
+
+class WriteServiceSettings(Section):
+    """A Service that follows the pointer."""
+
+    namespace: Label
+    name: Name
+    via: Literal["tcproute", "selector", "externalname"] = "tcproute"
+
+
+class PointerSettings(Section):
+    """The write pointer."""
+
+    configmap: ObjectSettings
+    mode: Literal["configmap-watch", "service"] = "configmap-watch"
+    write_service: WriteServiceSettings | None = None
+    maintenance_mode: Literal["spec", "auto", "off"] = "auto"
+    keys: dict[str, str] | None = None
+
+
+class ServiceSettings(Section):
+    """A Service and its port."""
+
+    namespace: Label
+    name: Label
+    port: Port
+
+
+class AuthSettings(Section):
+    """The password lies in Secret ``<namespace>/<name>`` under ``key``."""
+
+    secret: Reference
+    key: Line = "redis-password"
+    username: Line | None = None
+    same_on_both: Flag = True
+
+
+class TlsSettings(Section):
+    """The CA lies in Secret ``<namespace>/<name>``."""
+
+    ca_secret: Reference
+    key: Line = "ca.crt"
+
+
+class DirectSettings(Section):
+    """An address that does not depend on the colour's pods; ``{colour}`` is filled in."""
+
+    host: ColourTemplate
+    port: Port
+
+
+class FenceSettings(Section):
+    """How the fence outlives a restart."""
+
+    persists_by: Literal["config-rewrite", "manifest"] = "config-rewrite"
+    restart_tested: Flag = False
+
+
+class RedisSettings(Section):
+    """One Redis that is handed over."""
+
+    name: Label
+    service: ServiceSettings
+    topology: Literal["primary-replicas", "sentinel", "cluster", "operator"] = "primary-replicas"
+    reach: Literal["direct", "port-forward"] = "port-forward"
+    direct: DirectSettings | None = None
+    replicate_via: Literal["service", "endpoint"] = "service"
+    sync_image: Line = "redis:7"
+    auth: AuthSettings | None = None
+    tls: TlsSettings | None = None
+    persistence: Literal["required", "accept-volatile"] = "required"
+    reads_during_canary: Literal["local", "write-host"] = "local"
+    fence: FenceSettings = FenceSettings()
+    reverse: Literal["required", "accept-none"] = "required"
+
+
+class ElsewhereSettings(Section):
+    """State that survives the cluster, moves with it, or may be lost. Patterns ``<namespace>/<name>``."""
+
+    external: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    disposable: tuple[str, ...] = ()
