@@ -1,0 +1,1 @@
+"""Questions asked of systems: one Protocol a file, its docstring the contract."""

@@ -1,0 +1,19 @@
+"""Time, and waiting for it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time for people, boot time for deadlines (CLOCK_MONOTONIC stops while a laptop sleeps, CLOCK_BOOTTIME does not)."""
+
+    def wall(self) -> datetime:
+        """Now, with zone UTC."""
+
+    def boot(self) -> float:
+        """Seconds since boot, counting sleep; only differences mean something."""
+
+    def wait(self, seconds: float) -> bool:
+        """Let up to *seconds* pass between two observations; True if woken early (a signal, a request that came in through the local socket)."""

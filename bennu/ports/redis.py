@@ -1,0 +1,128 @@
+"""One Redis (or Valkey) server, and the connection of the critical section."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is reached."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A replica as its master lists it (``slaveN``); ``offset`` is up to 1 s old."""
+
+    address: Address
+    state: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a server says of itself: INFO, ROLE and a few CONFIG values in one round trip.
+
+    Offsets are bytes of the replication stream. ``replid2``/``second_offset`` describe the history before the last promotion (empty replid2 = none;
+    ``second_offset`` -1 = none). ``master`` is whom a replica follows; ``link_up`` is the replica's view of that link.
+    """
+
+    run_id: str
+    version: str
+    flavour: str  # "redis" or "valkey"
+    is_master: bool
+    master: Address | None
+    link_up: bool
+    master_last_io_s: int
+    sync_in_progress: bool
+    replid: str
+    replid2: str
+    offset: int
+    second_offset: int
+    replicas: tuple[Replica, ...]
+    read_only_replica: bool
+    keys: int
+    used_memory: int
+    maxmemory: int
+    aof: bool
+    rdb_save: bool
+    saving_or_loading: bool
+    config_file: str
+    data_dir: str
+    sync_full: int
+    cluster_mode: bool
+    sentinels: int
+    blocked_clients: int
+
+
+@dataclass(frozen=True)
+class Fenced:
+    """Proof of the fence: the offset inside the transaction, and whether the configuration was written so that a restart comes back parked."""
+
+    offset: int
+    persisted: bool
+
+
+class Critical(Protocol):
+    """The critical section's own connection: named, no retry, no reconnect; losing it ends this holder's switchover (ConnectionError of the standard library is raised, never swallowed)."""
+
+    def observe(self) -> Observation:
+        """As RedisServer.observe, on this connection."""
+
+    def offset(self) -> tuple[bool, int]:
+        """(is master, replication offset) by ``ROLE``: one round trip."""
+
+    def pause(self, milliseconds: int) -> int:
+        """``CLIENT PAUSE ms WRITE`` and ``ROLE`` pipelined; the source's offset inside the pause. The pause ends by itself: it is the dead-man's switch."""
+
+    def unpause(self) -> None:
+        """``CLIENT UNPAUSE``."""
+
+    def fence(self, parking: Address) -> Fenced:
+        """``MULTI; ROLE; REPLICAOF <parking>; CONFIG REWRITE; EXEC``."""
+
+    def make_master(self) -> str:
+        """``MULTI; REPLICAOF NO ONE; CONFIG REWRITE; EXEC``; the replid it then has."""
+
+    def attach(self, master: Address) -> None:
+        """``REPLICAOF master`` and ``CONFIG REWRITE``."""
+
+    def cut_clients(self) -> int:
+        """``CLIENT KILL TYPE normal SKIPME yes`` and pubsub; how many were cut. Connections named ``bennu-…`` are spared."""
+
+    def write_probe(self, key: str, value: str) -> int:
+        """SET a probe key with 10 minutes to live; the offset after it."""
+
+    def read_probe(self, key: str) -> str | None:
+        """GET it."""
+
+
+class RedisServer(Protocol):
+    """One server, reached by ``settings.redis[].reach``. Raises DependencyDown if it does not answer or refuses the password (never naming the secret)."""
+
+    @property
+    def name(self) -> str:
+        """For messages, e.g. ``redis of cluster-blue``."""
+
+    def observe(self) -> Observation:
+        """Now."""
+
+    def critical(self, name: str) -> AbstractContextManager[Critical]:
+        """Open the critical section's connection, named *name* (``bennu-<rotation>-<epoch>``), the name confirmed by ``CLIENT GETNAME``."""
+
+    def kill_named(self, rotation: str, below_epoch: int) -> int:
+        """Cut the connections named ``bennu-<rotation>-<n>`` with n < *below_epoch*; returns how many, 0 being confirmed by a second CLIENT LIST."""
+
+    def keep_mastership(self, *, password_for_master: bool = True) -> None:
+        """Prepare to be a replica: ``masterauth`` (and ``masteruser``) set to this server's own credential, where it has one."""
+
+    def replicate(self, master: Address) -> None:
+        """``REPLICAOF master`` outside S6: for a target that is empty or already a replica. Refuses (GateRefused) on a master that holds keys."""
