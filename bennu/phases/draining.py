@@ -1,0 +1,152 @@
+"""S8 DRAINING: the old cluster goes. The point of no return: its links, and with them the lossless way back, are gone after the first steps.
+
+It refuses while the source still serves, holds authority, or owns state that nobody declared.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+
+from bennu.core.clusters import Colour
+from bennu.core.gates import drained, none_running
+from bennu.core.policy import Policy
+from bennu.core.states import Event, State
+from bennu.core.verdict import Verdict, failed, opened, shut, unknown, worst
+from bennu.manifests import traffic_state, tree
+from bennu.phases import takedown, warm_directory
+from bennu.phases.active_only import running
+from bennu.phases.base import GateStep, Phase, Step, World
+from bennu.phases.kinds import PVC, STATEFULSET, name_of, namespace_of
+from bennu.phases.promoted import answers, balancer
+from bennu.phases.reconciled import FluxStep
+from bennu.ports.repository import Edit
+from bennu.settings import WorkloadSettings
+
+
+class Refusals(GateStep):
+    """May the source be taken down at all?"""
+
+    id = "draining.refusals"
+    title = "nobody needs the source any more"
+    awaits = "the source's traffic to end"
+
+    def gate(self, world: World) -> Verdict:
+        """Authority elsewhere, no residual traffic, no undeclared state."""
+        return worst([authority(world), residual(world, world.rotation.source), declared(world, world.rotation.source)])
+
+    def timeout_s(self, policy: Policy) -> float:
+        """The draining timeout."""
+        return policy.draining_timeout_s
+
+
+def authority(world: World) -> Verdict:
+    """The target has it, by Git and by Redis."""
+    path = world.path(world.rotation.source, tree.TRAFFIC_STATE)
+    text = world.systems.repository.read(path)
+    if text is not None and traffic_state.parse(text, path).is_write_master:
+        return failed("the source is still the write master by Git")
+    if not world.conf.redis:
+        return opened("the target has the authority")
+    target = world.systems.redis(world.rotation.target).observe()
+    if not target.is_master:
+        return failed("the target's Redis is not a master")
+    source = world.systems.redis(world.rotation.source).observe()
+    return failed("the source's Redis is a master") if source.is_master else opened("the target has the authority")
+
+
+def residual(world: World, colour: Colour) -> Verdict:
+    """What still comes in from outside, by client."""
+    metrics, window, drain = world.systems.metrics, world.policy.drain_window_s, world.conf.drain
+    limit = drain.residual.rps if drain and drain.residual and drain.residual.rps is not None else world.policy.residual_rps
+    ignored = drain.residual.ignore if drain and drain.residual else []
+    rps = metrics.ingress_rps(colour, window)
+    if rps is None or rps <= limit:
+        return drained(rps, limit, ())
+    clients = metrics.ingress_clients(colour, window)
+    counted = [client for client in clients if not any(fnmatch(client.name, pattern) for pattern in ignored)]
+    # What is ignored is taken off the total, never the other way round: an unnamed client counts.
+    rps -= sum(client.rps for client in clients if client not in counted)
+    return drained(max(rps, 0.0), limit, tuple(f"{client.name} ({client.rps:.1f}/s)" for client in counted))
+
+
+def declared(world: World, colour: Colour) -> Verdict:
+    """Every StatefulSet and claim of the source is declared external, moved or disposable."""
+    elsewhere, cluster = world.conf.elsewhere, world.systems.cluster(colour)
+    patterns = [*elsewhere.external, *elsewhere.moved, *elsewhere.disposable] if elsewhere else []
+    found = [(kind.kind, f"{namespace_of(obj)}/{name_of(obj)}") for kind in (STATEFULSET, PVC) for obj in cluster.list(kind)]
+    lacking = [f"{kind} {name}" for kind, name in found if not any(fnmatch(name, pattern) for pattern in patterns)]
+    if lacking:
+        return failed(f"not declared under elsewhere (external, moved or disposable), and lost with the cluster: {', '.join(lacking)}")
+    return opened(f"{len(found)} stateful objects are declared")
+
+
+def _controller(world: World) -> tuple[WorkloadSettings, ...]:
+    return () if world.conf.dns is None or world.conf.dns.controller is None else (world.conf.dns.controller,)
+
+
+class ExternalDnsOff(FluxStep):
+    """First of all: the source's ExternalDNS. With policy ``sync`` it would delete the live record as soon as its DNSEndpoint goes."""
+
+    id = "draining.external-dns-off"
+    title = "the source's ExternalDNS stops"
+    awaits = "the source's ExternalDNS to be gone"
+    subject = "Stop ExternalDNS on {source}"
+    why = "Under policy sync it would delete the live record together with its DNSEndpoint."
+
+    def where(self, world: World) -> tuple[Colour, ...]:
+        """The source."""
+        return (world.rotation.source,)
+
+    def edits(self, world: World) -> tuple[Edit, ...]:
+        """Held, as a patch."""
+        path = world.path(world.rotation.source, tree.PROFILE_SYNC)
+        text = world.systems.repository.read(path)
+        return () if text is None else (Edit(path, warm_directory.held(world, text, path, _controller(world))),)
+
+    def then(self, world: World) -> Verdict:
+        """No pod of it left."""
+        return worst([none_running(w.kind, f"{w.namespace}/{w.name}", running(world.source, w)) for w in _controller(world)] or [opened("none is configured")])
+
+
+class RecordMoves(FluxStep):
+    """The record's one writer is the target from here on."""
+
+    id = "draining.dns-record"
+    title = "the DNS record's home moves"
+    awaits = "the target's ExternalDNS to take the record over"
+    subject = "Keep the DNS record in {target}"
+    why = "{source}'s ExternalDNS is off; the record itself does not change."
+
+    def where(self, world: World) -> tuple[Colour, ...]:
+        """Both: it leaves one directory and enters the other."""
+        return (world.rotation.target, world.rotation.source)
+
+    def edits(self, world: World) -> tuple[Edit, ...]:
+        """The file moves; the target's ExternalDNS is released."""
+        source, target = world.rotation.source, world.rotation.target
+        text = world.text(source, tree.DNS)
+        found: list[Edit] = []
+        if text is not None:
+            found += [Edit(world.path(target, tree.DNS), text), Edit(world.path(source, tree.DNS), None)]
+        path = world.path(target, tree.PROFILE_SYNC)
+        profile = world.systems.repository.read(path)
+        if profile is not None:
+            found.append(Edit(path, warm_directory.released(world, profile, path, _controller(world))))
+        return tuple(found)
+
+    def then(self, world: World) -> Verdict:
+        """The record still answers with the target, and somebody keeps it."""
+        kept = [running(world.target, workload) for workload in _controller(world)]
+        if any(count is None for count in kept):
+            return unknown("the target's ExternalDNS cannot be seen")
+        if not all(kept):
+            return shut("the target's ExternalDNS is not running yet")
+        return answers(world, balancer(world, world.rotation.target))
+
+
+def _steps(world: World) -> tuple[Step, ...]:
+    dns = (ExternalDnsOff(), RecordMoves()) if world.conf.dns is not None else ()
+    return (Refusals(), *dns, *takedown.steps("draining", source=True))
+
+
+PHASE = Phase(State.DRAINING, Event.CLEANUP_COMPLETE, _steps)

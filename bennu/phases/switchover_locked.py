@@ -1,0 +1,226 @@
+"""S6 SWITCHOVER_LOCKED: the runbook around the critical section (``hand_over``).
+
+Before it: the pre-check, which no client notices, and the stop of what may run only once. After it: one commit that flips both clusters, Flux let back onto the pointer
+objects only once Git says the same, and the start of what may run only once at the new master.
+"""
+
+from __future__ import annotations
+
+from bennu.core.clusters import Colour
+from bennu.core.gates import link_ready
+from bennu.core.invariants import single_master
+from bennu.core.states import Event, State
+from bennu.core.switchover import Surroundings, precheck
+from bennu.core.verdict import Verdict, opened, shut
+from bennu.errors import DependencyDown, OperatorNeeded, StoppedSafe
+from bennu.manifests import profile_sync, traffic_state, tree
+from bennu.phases import pointer, warm_directory
+from bennu.phases.active_only import Start, Stop
+from bennu.phases.base import Effect, GateStep, GitStep, Pen, Phase, Seen, Step, World
+from bennu.phases.data_syncing import lag_point
+from bennu.phases.hand_over import HandOver, server
+from bennu.phases.mesh_linking import view
+from bennu.phases.pointer import Pointers, desired
+from bennu.phases.reconciled import applied, hurry
+from bennu.phases.traffic_canary import ToSource
+from bennu.ports.redis import Observation
+from bennu.ports.repository import Edit
+
+
+class Precheck(GateStep):
+    """May it begin? No client notices."""
+
+    id = "switchover-locked.precheck"
+    title = "the pre-check"
+    awaits = "every precondition of the switchover"
+
+    def gate(self, world: World) -> Verdict:
+        """Roles, histories, links both ways, persistence, lag, foreign hands."""
+        flux = applied(world, world.rotation.source)
+        if not flux.is_open:
+            return flux
+        if not world.conf.redis:
+            return opened("no Redis in the clusters: the pointer alone is handed over")
+        source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
+        return precheck(server(source), server(target), _around(world, source, target), one_way="accept-one-way" in world.rotation.options)
+
+
+def _around(world: World, source: Observation, target: Observation) -> Surroundings:
+    reverse = link_ready(view(world, world.rotation.source, world.rotation.target))
+    return Surroundings(
+        source_version=_version(source.version),
+        target_version=_version(target.version),
+        source_flavour=source.flavour,
+        target_flavour=target.flavour,
+        target_is_replica_of_source=target.master is not None and target.replid == source.replid,
+        source_sees_online=any(replica.state == "online" for replica in source.replicas),
+        read_only=(source.read_only_replica, target.read_only_replica),
+        persistent=(source.aof or source.rdb_save, target.aof or target.rdb_save),
+        rewritable=(bool(source.config_file), bool(target.config_file)),
+        busy=(source.saving_or_loading, target.saving_or_loading),
+        cluster_mode=(source.cluster_mode, target.cluster_mode),
+        sentinels=(source.sentinels, target.sentinels),
+        other_replicas=tuple(str(replica.address) for replica in source.replicas[1:]),
+        target_maxmemory=target.maxmemory,
+        source_used_memory=source.used_memory,
+        reverse_reachable=reverse.is_open,
+        lag_bytes=lag_point(world).lower,
+        max_lag_bytes=world.policy.max_lag_bytes,
+    )
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, _, rest = text.partition(".")
+    return int(major or 0), int(rest.partition(".")[0] or 0)
+
+
+class FlipCommit(GitStep):
+    """Git says what the clusters say already: one commit for both."""
+
+    id = "switchover-locked.commit"
+    title = "the authority in Git"
+    subject = "Hand the write authority to {target}"
+    why = "{source} writes through the mirror of {target} from here on. Both clusters' pointers and Redis variants flip in this one commit."
+
+    def edits(self, world: World) -> tuple[Edit, ...]:
+        """traffic-state.yaml and the Redis variant, both clusters."""
+        found: list[Edit] = []
+        for colour in (world.rotation.source, world.rotation.target):
+            found += _flipped(world, colour)
+        single_master({colour: _is_master_after(world, colour, found) for colour in Colour}, "traffic-state in Git, as this commit would leave it")
+        return tuple(found)
+
+
+def _is_master_after(world: World, colour: Colour, edits: list[Edit]) -> bool:
+    path = world.path(colour, tree.TRAFFIC_STATE)
+    text = next((edit.text for edit in edits if edit.path == path), world.systems.repository.read(path))
+    return text is not None and traffic_state.parse(text, path).is_write_master
+
+
+def _flipped(world: World, colour: Colour) -> list[Edit]:
+    repository, master = world.systems.repository, world.rotation.target
+    state, profile = world.path(colour, tree.TRAFFIC_STATE), world.path(colour, tree.PROFILE_SYNC)
+    edits = []
+    if (text := repository.read(state)) is not None:
+        edits.append(Edit(state, pointer.edited(world, colour, master, text, state)))
+    if world.conf.redis and (text := repository.read(profile)) is not None:
+        variant = warm_directory.HOT if colour is master else warm_directory.WARM
+        edits.append(Edit(profile, profile_sync.with_variant(text, variant, profile)))
+    return edits
+
+
+class FluxBack(Step):
+    """Give the pointer objects back to Flux, now that Git says the same."""
+
+    id = "switchover-locked.flux-back"
+    title = "Flux follows the pointer again"
+    awaits = "Flux at the commit that flipped the authority, in both clusters"
+
+    def __init__(self) -> None:
+        self._hurried: set[Colour] = set()
+
+    def observe(self, world: World) -> Seen:
+        """Already so where Flux is held off neither."""
+        return Seen(not Pointers(world).flux_is_off(), "Flux is not held off")
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Remove the hold."""
+        # Safe to repeat: the content is what Git says, so Flux and we write the same.
+        pointers = Pointers(world)
+        pointers.claim()
+        pointers.let_flux(desired(world, self.master(world)))
+        return Effect()
+
+    def master(self, world: World) -> Colour:
+        """Whom Git names."""
+        return world.rotation.target
+
+    def gate(self, world: World) -> Verdict:
+        """Flux applied the commit, and the live pointers say the same."""
+        for colour in (world.rotation.source, world.rotation.target):
+            if colour not in self._hurried:
+                hurry(world, colour)
+                self._hurried.add(colour)
+        for colour in (world.rotation.source, world.rotation.target):
+            found = applied(world, colour)
+            if not found.is_open:
+                return found
+        return (
+            opened("Git, Flux and the pointers agree")
+            if Pointers(world).matches(desired(world, self.master(world)))
+            else shut("a live pointer differs from Git")
+        )
+
+
+class GiveUp(Step):
+    """The way back of S6: pointers at the source, Flux on. Refuses where the promotion has happened: from there it only goes forward."""
+
+    id = "switchover-locked.give-up"
+    title = "the source stays master"
+
+    def observe(self, world: World) -> Seen:
+        """Never already: the roles are read each time."""
+        _refuse_if_promoted(world)
+        return Seen(False)
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Pointers back, Flux on."""
+        pointers = Pointers(world)
+        if pointers.flux_is_off() or not pointers.matches(desired(world, world.rotation.source)):
+            pointers.claim()
+            pointers.let_flux(desired(world, world.rotation.source))
+        return Effect({"intent.open": "false", **_history(world)})
+
+
+def _history(world: World) -> dict[str, str]:
+    """The source's replid, where it descends from the one noted in S4: an aborted fence gave it a new one, and the next would hide the first."""
+    if not world.conf.redis:
+        return {}
+    source = world.systems.redis(world.rotation.source).observe()
+    return {"source.replid": source.replid} if world.facts.get("source.replid") in (source.replid, source.replid2) else {}
+
+
+def _refuse_if_promoted(world: World) -> None:
+    if world.conf.redis:
+        try:
+            target = world.systems.redis(world.rotation.target).observe()
+            source = world.systems.redis(world.rotation.source).observe()
+        except DependencyDown as error:
+            raise OperatorNeeded(f"whether the target was promoted cannot be read: {error}", next_step="bennu rotate resume") from error
+        promoted = target.is_master or not source.is_master
+    else:
+        # The pointer is the authority: taken from the source before the target got it, so that a target without it never had it.
+        promoted = _named(world, world.rotation.target)
+    if promoted:
+        raise StoppedSafe("the target may have been promoted: from there it only goes forward", next_step="bennu rotate resume")
+
+
+def _named(world: World, colour: Colour) -> bool:
+    path = world.path(colour, tree.TRAFFIC_STATE)
+    text = world.systems.repository.read(path)
+    in_git = text is not None and traffic_state.parse(text, path).is_write_master
+    return in_git or Pointers(world).says_master(colour)
+
+
+def _steps(world: World) -> tuple[Step, ...]:
+    stop = (Stop(at_source=True, step_id="switchover-locked.stop-active-only"),) if world.conf.active_only else ()
+    start = (Start(at_source=False, step_id="switchover-locked.start-active-only"),) if world.conf.active_only else ()
+    return (Precheck(), *stop, HandOver(), FlipCommit(), FluxBack(), *start)
+
+
+def forward_steps(world: World) -> tuple[Step, ...]:
+    """The list; the reverse switchover runs the same one in the swapped world."""
+    return _steps(world)
+
+
+def retreat_steps(world: World) -> tuple[Step, ...]:
+    """What is undone before the promotion; in the swapped world, that of a reverse switchover."""
+    again = (Start(at_source=True, step_id="switchover-locked.restart-active-only"),) if world.conf.active_only else ()
+    return (GiveUp(), *again)
+
+
+def _retreat(world: World) -> tuple[Step, ...]:
+    return (*retreat_steps(world), ToSource())
+
+
+PHASE = Phase(State.SWITCHOVER_LOCKED, Event.PROMOTION_COMPLETE, _steps, retreat=_retreat, retreat_event=Event.ABORT, atomic=True)
