@@ -1,0 +1,1 @@
+"""How steps run: the loop, the waits, the journal, the lock. Knows of phases only their base."""

@@ -1,0 +1,113 @@
+"""The pen of one holder: every record goes to Git by compare-and-swap, and then to the checkpoint file.
+
+Losing the swap is losing the lock; no effect may follow it. The checkpoint is written second: it is a copy for an offline laptop, and never ahead of Git.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bennu.core.clusters import Group
+from bennu.core.record import Kind, Record
+from bennu.core.standing import Standing, folded
+from bennu.core.states import Direction, State, Status
+from bennu.errors import DependencyDown, StoppedSafe
+from bennu.ports.checkpoint import Checkpoint
+from bennu.ports.clock import Clock
+from bennu.ports.repository import Change, Freshness, Repository
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record to be, without what the journal itself knows. None = as the standing has it."""
+
+    kind: Kind
+    step: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
+    state: State | None = None
+    status: Status | None = None
+    direction: Direction | None = None
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who writes: ``name`` is ``user@host``."""
+
+    name: str
+    pid: int
+
+
+class Journal:
+    """One group's journal, held open by one process."""
+
+    def __init__(self, repository: Repository, checkpoint: Checkpoint, clock: Clock, group: Group, holder: Holder) -> None:
+        self._repository, self._checkpoint, self._clock = repository, checkpoint, clock
+        self.group, self.holder = group, holder
+        self._tip = ""
+        self._records: list[Record] = []
+        self.epoch = 0
+        self.rotation = ""
+        self.lock_id = ""
+
+    def refresh(self) -> Freshness:
+        """Read the group's records anew from the remote; with the remote down, from the clone (``problem`` says so)."""
+        freshness = self._repository.fetch()
+        found = self._repository.journal(self.group)
+        self._tip, self._records = found.tip, list(found.records)
+        standing = self.standing
+        self.rotation = self.rotation or standing.rotation
+        return freshness
+
+    @property
+    def tip(self) -> str:
+        """The notes ref's tip as last seen: what the next swap expects."""
+        return self._tip
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """All records, oldest first."""
+        return tuple(self._records)
+
+    @property
+    def standing(self) -> Standing:
+        """What they amount to."""
+        return folded(self._records)
+
+    def append(self, *entries: Entry, change: Change | None = None) -> str:
+        """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. Raises LockLost, DependencyDown, StoppedSafe."""
+        standing = self.standing
+        records = [self._record(entry, standing) for entry in entries]
+        reached = self._repository.advance(self.group, self._tip, records, change)
+        self._tip = reached.tip
+        self._records += records
+        try:
+            self._checkpoint.save(self.group, self._tip, self._records)
+        except StoppedSafe:
+            # After the intent of S6 the checkpoint is a luxury: Git has the record. Before it, a full disk stops the run here, before any effect.
+            if standing.state is not State.SWITCHOVER_LOCKED:
+                raise
+        return reached.commit
+
+    def reachable(self) -> bool:
+        """Whether the remote answers now."""
+        try:
+            return not self._repository.fetch().problem
+        except DependencyDown:
+            return False
+
+    def _record(self, entry: Entry, standing: Standing) -> Record:
+        return Record(
+            kind=entry.kind,
+            rotation=self.rotation,
+            epoch=self.epoch,
+            at=self._clock.wall().isoformat(timespec="milliseconds"),
+            nonce=secrets.token_hex(8),
+            holder=self.holder.name,
+            state=standing.state if entry.state is None else entry.state,
+            status=standing.status if entry.status is None else entry.status,
+            direction=standing.direction if entry.direction is None else entry.direction,
+            step=entry.step,
+            data=entry.data,
+        )

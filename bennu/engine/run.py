@@ -1,0 +1,351 @@
+"""The loop that drives a rotation: which step next, do it, record it, go on.
+
+It knows phases and steps only by their base, systems only by their ports, and no screen. ``drive`` is a generator: each happening is yielded, the end is a last
+``Progress`` or one of the exceptions of ``bennu.errors``. Whatever kills the process between two lines, the journal says where it stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from bennu.core import fsm
+from bennu.core.record import Kind
+from bennu.core.states import Direction, Event, State, Status
+from bennu.core.verdict import opened
+from bennu.engine import lock
+from bennu.engine.journal import Entry
+from bennu.engine.progress import Mark, Progress
+from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Wishes
+from bennu.engine.wait import Lookout, asked, at_safe_point, look_around, until_open
+from bennu.errors import BennuError, Interrupted, LockLost, Paused, RolledBack, StoppedSafe
+from bennu.phases.base import Effect, GateStep, Phase, Step, StepAborted, World
+from bennu.ports.repository import Change
+
+Steps = tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Runbook:
+    """The lists that a run follows. ``rollback`` takes the state it starts from; ``reverse`` is S7's way back, up to the authority being at the source, and
+    ``reverse_retreat`` what brings that to safety where it cannot go on.
+    """
+
+    phases: tuple[Phase, ...]
+    rollback: Callable[[World, State], Steps]
+    reverse: Callable[[World], Steps]
+    reverse_retreat: Callable[[World], Steps]
+
+    def phase(self, state: State) -> Phase:
+        """The phase of a state."""
+        return next(phase for phase in self.phases if phase.state is state)
+
+
+def trailers(world: World, step: Step) -> Mapping[str, str]:
+    """What every commit of Bennu's says of itself."""
+    found = {"Bennu-Rotation": str(world.rotation.id), "Bennu-Step": step.id, "Bennu-Epoch": str(world.epoch)}
+    if world.rotation.ticket:
+        found["Bennu-Ticket"] = world.rotation.ticket
+    return found
+
+
+@dataclass
+class _Pen:
+    """What a step writes with; ``intend`` is a swap of its own."""
+
+    engine: Engine
+    step: Step
+
+    def tell(self, line: str) -> None:
+        self.engine.talk(Progress(Mark.TALK, self.engine.state, step=self.step.id, title=self.step.title, text=line))
+
+    def intend(self, facts: Mapping[str, str]) -> None:
+        self.engine.lookout.journal.append(Entry(Kind.INTENT, step=self.step.id, data=facts))
+
+
+@dataclass
+class Engine:
+    """One run. ``talk`` takes what steps say while they act (a generator can't yield from inside them)."""
+
+    runbook: Runbook
+    world: World
+    lookout: Lookout
+    wishes: Wishes
+    talk: Callable[[Progress], None] = field(default=lambda progress: None)
+
+    @property
+    def state(self) -> State:
+        """The state by the journal."""
+        return self.lookout.journal.standing.state
+
+    def drive(self) -> Iterator[Progress]:
+        """Run to the end. Raises what ``bennu.errors`` says; RolledBack (6) is an end, too."""
+        direction = self.lookout.journal.standing.direction
+        try:
+            if direction is Direction.ROLLBACK:
+                yield from self._rollback()
+            elif direction is Direction.REVERSE:
+                yield from self._reverse()
+            else:
+                yield from self._forward()
+        except RollbackAsked:
+            yield from self._back()
+
+    def roll_back(self) -> Iterator[Progress]:
+        """Leave the forward list and go back to the source, from wherever it stands."""
+        yield from self._back()
+
+    # The three lists
+
+    def _forward(self) -> Iterator[Progress]:
+        if self.state is State.IDLE_STABLE:
+            yield self._enter(Event.START)
+        while self.state is not State.IDLE_STABLE:
+            phase = self.runbook.phase(self.state)
+            try:
+                yield from self._phase(phase)
+            except (GateFailed, StepAborted, OutOfTime, Inconclusive, StopAsked) as turn:
+                yield from self._turned(phase, turn)
+            except Interrupted as signal:
+                # A step of an atomic phase was begun and did not end: what it stopped must not stay stopped with nobody there.
+                if phase.atomic and self.lookout.journal.standing.intent:
+                    yield from self._retreat(phase, signal.message)
+                raise
+            event = Event.KEEP_SOURCE if phase.state is State.PROMOTED and self.wishes.keep_source else phase.leaves_by
+            yield self._enter(event)
+        yield self._finish()
+
+    def _phase(self, phase: Phase) -> Iterator[Progress]:
+        self._note(Status.RUNNING, "")
+        for step in phase.steps(self._now()):
+            if step.id not in self.lookout.journal.standing.done:
+                yield from self._one(step, phase)
+        if phase.confirm:
+            yield from self._confirmed(phase)
+        if self.wishes.stop_after is phase.state:
+            yield from self._pause(phase, f"stopped after {phase.state}, as asked")
+
+    def _back(self) -> Iterator[Progress]:
+        state = self.state
+        if state is State.PROMOTED:
+            self._note(Status.ABORTING, "reverse switchover", Direction.REVERSE)
+            yield from self._reverse()
+            return
+        fsm.advance(state, Event.ROLLBACK)  # raises, in words, where there is no way back
+        self._note(Status.ABORTING, "rollback", Direction.ROLLBACK)
+        yield from self._rollback()
+
+    def _rollback(self) -> Iterator[Progress]:
+        phase = self._quiet(self.state)
+        for step in self.runbook.rollback(self._now(), self.state):
+            if step.id not in self.lookout.journal.standing.done:
+                yield from self._stuck_ends(step, phase)
+        yield self._enter(Event.ROLLBACK)
+        yield self._finish()
+        raise RolledBack(
+            f"rotation {self.world.rotation.id} was rolled back: {self.world.rotation.source.cluster} has all traffic and the write authority",
+            changed="the target was taken down; Git is as before but for its history",
+            next_step="bennu status",
+        )
+
+    def _reverse(self) -> Iterator[Progress]:
+        if self.state is State.PROMOTED:
+            # The switchover's own steps were done once, forward: they are to be done again with the roles swapped.
+            self._write(Entry(Kind.ABORTED, step="switchover-locked.*", data={"reason": "reverse switchover"}))
+            yield self._enter(Event.REVERSE)
+        if self.state is State.SWITCHOVER_LOCKED:
+            yield from self._handed_back(replace(self._quiet(self.state), steps=self.runbook.reverse, atomic=True))
+            yield self._enter(Event.ABORT)
+        self._note(Status.ABORTING, "rollback after the reverse switchover", Direction.ROLLBACK)
+        yield from self._rollback()
+
+    def _handed_back(self, phase: Phase) -> Iterator[Progress]:
+        """The switchover with the roles swapped. Where it cannot go on, the target (its source) gets everything back, and a resume begins with the pre-check."""
+        for step in self.runbook.reverse(self._now()):
+            if step.id in self.lookout.journal.standing.done:
+                continue
+            try:
+                yield from self._one(step, phase)
+            except (Turn, StepAborted) as turn:
+                try:
+                    for undo in self.runbook.reverse_retreat(self._now()):
+                        yield from self._stuck_ends(undo, phase)
+                except StoppedSafe:
+                    # Handed back already, or not to be undone now: what stopped the run is what counts.
+                    raise self._stuck(step, turn) from turn
+                self._write(Entry(Kind.ABORTED, step="switchover-locked.*", data={"reason": str(turn)[:300]}))
+                raise self._stuck(step, turn) from turn
+
+    def _quiet(self, state: State) -> Phase:
+        """A phase without monitors: on the way back nothing is left to retreat to."""
+        return Phase(state, Event.ROLLBACK, lambda world: ())
+
+    def _begun(self, phase: Phase) -> bool:
+        """Whether anything of an atomic phase has been done: from then on it has no safe point before its end."""
+        done, steps = self.lookout.journal.standing.done, phase.steps(self._now())
+        return phase.atomic and (not steps or any(step.id in done for step in steps if not isinstance(step, GateStep)))
+
+    # One step
+
+    def _one(self, step: Step, phase: Phase) -> Iterator[Progress]:
+        phase = replace(phase, atomic=self._begun(phase))
+        at_safe_point(phase, self.lookout.stop)
+        world, clock = self._now(), self.world.systems.clock
+        begin = clock.boot()
+        seen = step.observe(world)
+        commit = ""
+        if not seen.already:
+            yield Progress(Mark.BEGIN, phase.state, step=step.id, title=step.title, text=seen.detail)
+            effect, commit = self._acted(step, world)
+        timeout = self.wishes.timeout_s or step.timeout_s(world.policy)
+        last = Progress(Mark.WAIT, phase.state)
+        for last in until_open(step, self._now(), phase, self.lookout, timeout_s=timeout):
+            yield last
+        facts = dict(seen.facts if seen.already else effect.facts)
+        self._write(Entry(Kind.DONE, step=step.id, data={**facts, **({"already": seen.detail} if seen.already else {})}))
+        mark = Mark.SKIP if seen.already else Mark.DONE
+        yield replace(
+            last, mark=mark, step=step.id, title=step.title, text=seen.detail if seen.already else last.text, elapsed_s=clock.boot() - begin, commit=commit
+        )
+
+    def _acted(self, step: Step, world: World) -> tuple[Effect, str]:
+        if not isinstance(step, GateStep):
+            self._write(Entry(Kind.INTENT, step=step.id))
+        effect = step.act(world, _Pen(self, step))
+        if effect.commit is None:
+            return effect, ""
+        message = _message(effect.commit.subject, effect.commit.body, trailers(world, step))
+        change = Change(effect.commit.edits, message)
+        return effect, self.lookout.journal.append(Entry(Kind.FACT, step=step.id, data={"commit": effect.commit.subject}), change=change)
+
+    def _stuck_ends(self, step: Step, phase: Phase) -> Iterator[Progress]:
+        """One step of a way back: where it can't go on, it stops resumable instead of turning again."""
+        try:
+            yield from self._one(step, phase)
+        except (Turn, StepAborted) as turn:
+            raise self._stuck(step, turn) from turn
+
+    def _stuck(self, step: Step, turn: Exception) -> StoppedSafe:
+        self._fail(str(turn))
+        return StoppedSafe(f"stopped on the way back, at '{step.title}': {turn}", changed="the steps before it", next_step="bennu rotate resume")
+
+    # Turns
+
+    def _turned(self, phase: Phase, turn: Exception) -> Iterator[Progress]:
+        """A gate failed, time ran out, or a human said stop: bring the phase to safety and end the run."""
+        reason = str(turn)
+        status = Status.PAUSED if isinstance(turn, StopAsked | Inconclusive) else Status.FAILED
+        yield Progress(Mark.WARN, phase.state, status, text=reason)
+        gentle = isinstance(turn, StopAsked) and turn.verb == "pause" and phase.state is not State.TRAFFIC_CANARY
+        try:
+            if not gentle:
+                yield from self._retreat(phase, reason)
+        except StoppedSafe as refused:
+            self._note(Status.FAILED, f"{reason}; {refused.message}")
+            raise StoppedSafe(f"stopped in {phase.state}: {reason}; {refused.message}", changed=refused.changed, next_step=refused.next_step) from turn
+        self._note(status, reason)
+        lock.release(self.lookout.journal)
+        raise self._ending(phase, turn, reason)
+
+    def _retreat(self, phase: Phase, reason: str) -> Iterator[Progress]:
+        for step in phase.retreat(self._now()):
+            yield from self._stuck_ends(step, replace(self._quiet(phase.state), atomic=True))
+        if not phase.retreat(self._now()):
+            return
+        # What was measured and consented to held for the attempt that is given up.
+        self._write(Entry(Kind.FACT, data={"canary.passed": "false", "promoted.by": ""}))
+        prefix = phase.state.value.lower().replace("_", "-")
+        self._write(Entry(Kind.ABORTED, step=f"{prefix}.*", data={"reason": reason[:300]}))
+        if phase.retreat_event is not None:
+            yield self._enter(phase.retreat_event)
+            self._write(Entry(Kind.ABORTED, step="traffic-canary.*", data={"reason": reason[:300]}))
+
+    def _ending(self, phase: Phase, turn: Exception, reason: str) -> BennuError:
+        promoted = phase.state.number >= State.PROMOTED.number
+        safe = f"{self.world.rotation.target.cluster} is the write master" if promoted else "the source is writable and has all traffic"
+        back = "" if phase.state is State.DRAINING else ", 'bennu rotate rollback' goes back"
+        if isinstance(turn, Inconclusive):
+            return Paused(reason, changed=safe, next_step=f"'bennu rotate resume' measures again{back}")
+        if isinstance(turn, StopAsked):
+            return Paused(f"stopped in {phase.state}: {turn}", changed=safe, next_step=f"'bennu rotate resume' goes on{back}")
+        return StoppedSafe(f"stopped in {phase.state}: {reason}", changed=safe, next_step=f"mend the cause, then 'bennu rotate resume' goes on{back}")
+
+    # A human's word
+
+    def _confirmed(self, phase: Phase) -> Iterator[Progress]:
+        facts = self.lookout.journal.standing.facts
+        if self.wishes.auto_promote or self.wishes.promote or facts.get("promoted.by"):
+            return
+        if self.wishes.no_wait or self.wishes.stop_after is phase.state:
+            yield from self._pause(phase, f"waits for 'bennu rotate {phase.confirm}'")
+        reason = f"waits for 'bennu rotate {phase.confirm}'; the monitors go on"
+        self._note(Status.PAUSED, reason)
+        clock, begin = self.world.systems.clock, self.world.systems.clock.boot()
+        vigil = phase.vigil(self._now())
+        while not look_around(self._now(), phase, self.lookout, awaiting=reason, waiting=True):
+            seen = opened("") if vigil is None else asked(vigil, self._now())
+            if seen.failed:
+                raise GateFailed(seen.reason)
+            yield Progress(Mark.PAUSED, phase.state, Status.PAUSED, text=reason, elapsed_s=clock.boot() - begin, figures=dict(seen.figures))
+            clock.wait(self.world.policy.poll_s)
+        self._write(Entry(Kind.FACT, data={"promoted.by": "request"}, status=Status.RUNNING))
+
+    def _pause(self, phase: Phase, reason: str) -> Iterator[Progress]:
+        """End the process here; nobody watches afterwards, so traffic goes back first (design §5)."""
+        if phase.state is State.TRAFFIC_CANARY:
+            yield from self._retreat(phase, reason)
+            self._write(Entry(Kind.FACT, data={"canary.passed": "true"}))
+        self._note(Status.PAUSED, reason)
+        lock.release(self.lookout.journal)
+        yield Progress(Mark.PAUSED, phase.state, Status.PAUSED, text=reason)
+        on = "'bennu rotate promote' goes on" if phase.confirm else "'bennu rotate resume' goes on"
+        raise Paused(reason, changed="the steps so far", next_step=f"{on}, 'bennu rotate rollback' goes back")
+
+    # Records
+
+    def _now(self) -> World:
+        journal = self.lookout.journal
+        self.world = replace(self.world, epoch=journal.epoch, facts=journal.standing.facts)
+        return self.world
+
+    def _write(self, entry: Entry) -> None:
+        self.lookout.journal.append(entry)
+
+    def _note(self, status: Status, reason: str, direction: Direction | None = None) -> None:
+        self._write(Entry(Kind.STATUS, data={"reason": reason[:300]}, status=status, direction=direction))
+
+    def _fail(self, reason: str) -> None:
+        self._note(Status.FAILED, reason)
+
+    def _enter(self, event: Event) -> Progress:
+        state = fsm.advance(self.state, event)
+        status = Status.DONE if state is State.IDLE_STABLE else Status.RUNNING
+        direction = Direction.FORWARD if state is State.IDLE_STABLE and event is not Event.ROLLBACK else None
+        entered = Entry(Kind.STATE, data={"event": event.value}, state=state, status=status, direction=direction)
+        # The last transition and the release in one swap: a holder that died between them would leave a lock with no rotation to take over.
+        over = (Entry(Kind.RELEASE, state=state, status=status, direction=direction),) if state is State.IDLE_STABLE else ()
+        self.lookout.journal.append(entered, *over)
+        return Progress(Mark.STATE, state, status, text=event.value)
+
+    def _finish(self) -> Progress:
+        return Progress(Mark.END, self.state, Status.DONE, text=f"rotation {self.world.rotation.id} is over")
+
+
+def _message(subject: str, body: str, lines: Mapping[str, str]) -> str:
+    tail = "\n".join(f"{key}: {value}" for key, value in lines.items())
+    middle = f"\n{body}\n" if body else ""
+    return f"{subject}\n{middle}\n{tail}\n"
+
+
+def left_alone(engine: Engine, error: BennuError) -> None:
+    """The run ends by *error*: say so in the journal and let go of the lock, as far as the remote answers. Raises LockLost, which then is how it ends."""
+    try:
+        if not isinstance(error, Paused | RolledBack):
+            engine.lookout.journal.append(Entry(Kind.STATUS, data={"reason": error.message[:300]}, status=Status.FAILED))
+        if engine.lookout.journal.standing.lock is not None:
+            lock.release(engine.lookout.journal)
+    except LockLost:
+        raise
+    except BennuError:
+        # The journal says "held" then; resume on this machine takes it at once, elsewhere --take-over does.
+        return

@@ -1,0 +1,87 @@
+"""What can turn a run aside while it waits: a request typed elsewhere, a signal, a failed gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bennu.core.states import State
+from bennu.ports.repository import Request
+
+
+class Turn(Exception):
+    """The run leaves its list of steps here. Control flow of the engine; never reaches a user."""
+
+
+class RollbackAsked(Turn):
+    """A human wants the source back."""
+
+
+class StopAsked(Turn):
+    """A human wants the run to stop at this safe point (``pause``) or to give up the attempt (``abort``)."""
+
+    def __init__(self, verb: str, by: str) -> None:
+        super().__init__(f"{verb} by {by}")
+        self.verb, self.by = verb, by
+
+
+class GateFailed(Turn):
+    """No waiting will mend it; the phase retreats."""
+
+
+class Inconclusive(Turn):
+    """The deadline came with nothing measured: a human decides."""
+
+
+class OutOfTime(Turn):
+    """The gate's deadline passed."""
+
+
+@dataclass
+class StopFlag:
+    """Set by a signal handler, read at safe points. ``number`` is the signal's."""
+
+    number: int = 0
+
+    def set(self, number: int) -> None:
+        """Ask for a stop at the next safe point."""
+        self.number = number
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How this run shall behave. ``stop_after``: pause when this state's steps are done. ``promote``: a human gave the promote already."""
+
+    auto_promote: bool = False
+    promote: bool = False
+    no_wait: bool = False
+    keep_source: bool = False
+    stop_after: State | None = None
+    timeout_s: float = 0.0  # 0 = the policy's own
+
+
+def answer_to(request: Request, state: State, *, waiting: bool) -> tuple[bool, str]:
+    """Whether the holder takes the request up in *state*, and the words of the answer."""
+    verb = request.verb
+    before_switch = State.PROVISIONING.number <= state.number <= State.TRAFFIC_CANARY.number
+    if verb == "promote":
+        return (True, "promoting") if waiting else (False, f"refused: in {state} nothing waits for a promote")
+    if verb == "rollback":
+        if before_switch:
+            return True, "rolling back to the source"
+        if state is State.PROMOTED:
+            return True, "handing the authority back to the source, then rolling back"
+        return False, f"refused in {state}"
+    if verb == "abort":
+        return (True, "stopping; the traffic goes back to the source") if before_switch else (False, f"refused in {state}")
+    if verb == "pause":
+        return (True, "stopping at a safe point") if state is not State.SWITCHOVER_LOCKED else (False, "refused: S6 ends by itself in moments")
+    return False, f"unknown request {verb!r}"
+
+
+@dataclass
+class Counters:
+    """What the waits of one run remember between polls: times in seconds since boot."""
+
+    heartbeat_at: float = -1e9
+    requests_at: float = -1e9
+    missed: dict[str, int] = field(default_factory=dict)

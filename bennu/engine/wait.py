@@ -1,0 +1,135 @@
+"""Waiting for a gate while everything else stays in sight: monitors, requests, signals, the heartbeat.
+
+A poll never decides by time alone: the deadline ends a wait, an observation opens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bennu.core.invariants import split_brain_protection
+from bennu.core.record import Kind
+from bennu.core.states import State
+from bennu.core.verdict import Answer, Verdict, failed, opened, unknown
+from bennu.engine.journal import Entry, Journal
+from bennu.engine.progress import Mark, Progress
+from bennu.engine.turns import Counters, GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, StopFlag, answer_to
+from bennu.errors import DependencyDown, Interrupted
+from bennu.phases.base import Monitor, Phase, Step, World
+from bennu.ports.kubernetes import Conflict
+from bennu.ports.repository import Reply, RequestBox
+
+
+@dataclass(frozen=True)
+class Lookout:
+    """What is kept in sight between two polls."""
+
+    journal: Journal
+    box: RequestBox
+    stop: StopFlag
+    counters: Counters
+
+
+def asked(step: Step, world: World) -> Verdict:
+    """The gate's verdict; a system that doesn't answer is *unknown*, never an end by itself: the deadline is."""
+    try:
+        return step.gate(world)
+    except (DependencyDown, Conflict) as error:
+        return unknown(str(error))
+
+
+def until_open(step: Step, world: World, phase: Phase, lookout: Lookout, *, timeout_s: float) -> Iterator[Progress]:
+    """Poll the gate until it opens. Raises GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Interrupted."""
+    clock = world.systems.clock
+    begin = clock.boot()
+    while True:
+        verdict = asked(step, world)
+        if verdict.is_open:
+            yield Progress(
+                Mark.WAIT, phase.state, step=step.id, title=step.title, text=verdict.reason, figures=dict(verdict.figures), elapsed_s=clock.boot() - begin
+            )
+            return
+        if verdict.failed:
+            raise GateFailed(verdict.reason)
+        elapsed = clock.boot() - begin
+        if elapsed > timeout_s:
+            waited = f"waited {elapsed:.0f} s for {step.awaits or step.title}: {verdict.reason}"
+            if verdict.answer is Answer.UNKNOWN and phase.state is State.TRAFFIC_CANARY:
+                raise Inconclusive(waited)
+            raise OutOfTime(waited)
+        yield Progress(
+            Mark.WAIT, phase.state, step=step.id, title=step.title, text=verdict.reason, elapsed_s=elapsed, deadline_s=timeout_s, figures=dict(verdict.figures)
+        )
+        look_around(world, phase, lookout, awaiting=f"{step.awaits or step.title}: {verdict.reason}")
+        clock.wait(world.policy.poll_s)
+
+
+def look_around(world: World, phase: Phase, lookout: Lookout, *, awaiting: str, waiting: bool = False) -> bool:
+    """Once between two polls: monitors, signals, requests, heartbeat. True if a ``promote`` was taken up. May raise any Turn, or Interrupted."""
+    for monitor in phase.monitors:
+        _watch(monitor, world, lookout.counters)
+    at_safe_point(phase, lookout.stop)
+    promoted = _requests(world, phase, lookout, waiting=waiting)
+    _heartbeat(world, lookout, awaiting)
+    return promoted
+
+
+def at_safe_point(phase: Phase, stop: StopFlag) -> None:
+    """Raise Interrupted if a signal asked for a stop, unless the phase is one that must be ended first."""
+    if stop.number and not phase.atomic:
+        raise Interrupted(
+            stop.number, f"stopped by signal {stop.number} in {phase.state}", changed="the journal has every step", next_step="bennu rotate resume"
+        )
+
+
+def _watch(monitor: Monitor, world: World, counters: Counters) -> None:
+    try:
+        verdict = monitor.check(world)
+    except DependencyDown as error:
+        verdict = unknown(str(error))
+    if verdict.is_open:
+        counters.missed[monitor.name] = 0
+        return
+    missed = counters.missed[monitor.name] = counters.missed.get(monitor.name, 0) + 1
+    judged = split_brain_protection(monitor.name, verdict, missed, world.policy.link_failures)
+    if judged.failed:
+        raise GateFailed(judged.reason)
+
+
+def _requests(world: World, phase: Phase, lookout: Lookout, *, waiting: bool) -> bool:
+    now = world.systems.clock.boot()
+    if now - lookout.counters.requests_at < world.policy.request_poll_s:
+        return False
+    lookout.counters.requests_at = now
+    group = world.rotation.group
+    promoted = False
+    for request in lookout.box.pending(group):
+        accepted, words = answer_to(request, phase.state, waiting=waiting)
+        # Recorded before it is answered, answered before it is done: a request is never executed twice, and never silently dropped.
+        lookout.journal.append(Entry(Kind.REQUEST, data={"verb": request.verb, "by": request.by, "id": request.id, "accepted": str(accepted).lower()}))
+        lookout.box.reply(group, Reply(request.id, accepted, words))
+        if not accepted:
+            continue
+        if request.verb == "rollback":
+            raise RollbackAsked(request.by)
+        if request.verb in ("abort", "pause"):
+            raise StopAsked(request.verb, request.by)
+        promoted = True
+    return promoted
+
+
+def _heartbeat(world: World, lookout: Lookout, awaiting: str) -> None:
+    now = world.systems.clock.boot()
+    if now - lookout.counters.heartbeat_at >= world.policy.heartbeat_s:
+        lookout.counters.heartbeat_at = now
+        lookout.journal.append(Entry(Kind.HEARTBEAT, data={"awaiting": awaiting[:300]}))
+
+
+def monitors_hold(world: World, phase: Phase) -> Verdict:
+    """All monitors, asked once (what a resume does first)."""
+    for monitor in phase.monitors:
+        verdict = monitor.check(world)
+        if verdict.failed:
+            return failed(f"{monitor.name}: {verdict.reason}")
+    return opened("all monitors hold")
