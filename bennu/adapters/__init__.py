@@ -1,0 +1,1 @@
+"""Real systems: one third party a file."""

@@ -1,0 +1,261 @@
+"""The port ``Repository``: files of the branch, and the journal advanced by compare-and-swap.
+
+What a push did is believed only from the remote's own refs: a push of unknown outcome is looked up by ``ls-remote`` and compared with our own, unique objects. Refs are fetched
+forward only: a history that was rewritten at the remote ends in an error, never in ours being forgotten.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bennu.adapters.git_clone import Clone, Remote
+from bennu.adapters.git_objects import Pen, refuse_paths
+from bennu.adapters.git_process import Ran, last_words, plain
+from bennu.core.clusters import Group
+from bennu.core.record import Record, parse_all
+from bennu.errors import ConfigError, DependencyDown, DurableStateError, GateRefused, LockLost, StoppedSafe
+from bennu.ports.repository import Advance, Change, Commit, Edit, Freshness, Journal, unified
+
+__all__ = ["GitRepository", "Remote"]
+
+_TRIES = 5  # row 27 of the fault catalogue
+_BRANCH = "refs/bennu/branch"
+# What a user's configuration would change about the output of `git log`.
+PLAIN_LOG = ("--no-show-signature", "--no-color", "--no-mailmap", "--encoding=UTF-8")
+_BUSY = re.compile(r"cannot lock ref|failed to (update|lock)|File exists")
+_REJECTED = re.compile(r"^ ! \[rejected\] +\S+ +-> (\S+)", re.MULTILINE)
+
+
+def notes_ref(group: Group) -> str:
+    """The group's journal."""
+    return f"refs/notes/bennu/{group.env}/{group.region}"
+
+
+class GitRepository:
+    """One remote through one bare clone."""
+
+    def __init__(self, state: Path, remote: Remote) -> None:
+        self._clone = Clone(state, remote)
+        self._pen = Pen(self._clone)
+        self._remote = remote
+        self._journals: dict[str, Journal] = {}
+        self._texts: dict[str, str | None] = {}
+        self._tip = ""
+        self._rewritten: frozenset[str] = frozenset()
+        self._unknown: set[str] = set()  # notes commits whose push may or may not have arrived
+
+    @property
+    def branch(self) -> str:
+        """See the port."""
+        return self._remote.branch
+
+    @property
+    def clone(self) -> Clone:
+        """For the request box, which shares it."""
+        return self._clone
+
+    # Reading
+
+    def fetch(self) -> Freshness:
+        """See the port."""
+        ran = self._clone.fetched(f"refs/heads/{self.branch}:{_BRANCH}", "refs/notes/bennu/*:refs/notes/bennu/*")
+        self._look_again()
+        self._rewritten = frozenset(_REJECTED.findall(ran.err))
+        if _BRANCH in self._rewritten:
+            raise self._rewrote(_BRANCH, f"refs/heads/{self.branch}")
+        if not ran.ok and not self._rewritten:
+            if "couldn't find remote ref" in ran.err:
+                raise ConfigError(f"the remote has no branch {self.branch}", file="bennu.yaml", next_step="check repository.branch and repository.remote")
+            return Freshness(self._fetched_at(), self._clone.unreachable(ran).message)
+        self._stamp().touch()
+        return Freshness(self._fetched_at())
+
+    def head(self) -> str:
+        """See the port."""
+        if not self._tip:
+            self._tip = self._clone.reader.id(_BRANCH)
+        if not self._tip:
+            freshness = self.fetch()
+            self._tip = self._clone.reader.id(_BRANCH)
+            if not self._tip:
+                raise DependencyDown(freshness.problem, next_step="check repository.remote, the network and the credentials")
+        return self._tip
+
+    def read(self, path: str, at: str = "") -> str | None:
+        """See the port."""
+        if at:
+            return self._text(at, path)
+        if path not in self._texts:
+            self._texts[path] = self._text(self.head(), path)
+        return self._texts[path]
+
+    def files(self, folder: str, at: str = "") -> tuple[str, ...]:
+        """See the port."""
+        return tuple(self._clone.reader.files(at or self.head(), folder.strip("/")))
+
+    def log(self, paths: Sequence[str] = (), since: str = "", limit: int = 0) -> tuple[Commit, ...]:
+        """See the port."""
+        form = "%H%x1f%s%x1f%an%x1f%cI%x1f%(trailers:only,unfold)%x00"
+        span = f"{since}..{self.head()}" if since else self.head()
+        count = [f"--max-count={limit}"] if limit else []
+        # Full history: a colleague's change that a later merge made invisible was still a change.
+        out = self._clone.checked("log", *PLAIN_LOG, "--full-history", f"--format={form}", *count, span, "--", *paths)
+        return tuple(_commit(part) for part in out.split("\x00") if part.strip())
+
+    def diff(self, edits: Sequence[Edit]) -> str:
+        """See the port."""
+        return "".join(unified(edit.path, self.read(edit.path), edit.text) for edit in edits)
+
+    def journal(self, group: Group) -> Journal:
+        """See the port."""
+        ref = notes_ref(group)
+        if ref in self._rewritten:
+            raise self._rewrote(ref, ref)
+        tip = self._clone.reader.id(ref)
+        if not tip:
+            return Journal("", ())
+        if tip not in self._journals:
+            out = self._clone.checked("log", *PLAIN_LOG, "--first-parent", "--reverse", "--format=%b%x00", tip)
+            self._journals = {tip: Journal(tip, tuple(record for part in out.split("\x00") for record in parse_all(part)))}
+        return self._journals[tip]
+
+    # Writing
+
+    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None) -> Advance:
+        """See the port."""
+        if change is not None:
+            refuse_paths(change.edits, self._remote.clusters, self._remote.catalogs)
+        known = self.journal(group)
+        for _ in range(_TRIES):
+            base = self.head()
+            commit = self._pen.commit(base, change) if change is not None else ""
+            notes = self._pen.note(seen, commit or base, records)
+            self._pen.flush()
+            if self._pushed(group, seen, commit, notes):
+                self._accept(group, commit, notes)
+                if known.tip == seen:
+                    self._journals = {notes: Journal(notes, (*known.records, *records))}
+                return Advance(commit, notes)
+            self._moved_on(base, change)
+        raise StoppedSafe(f"the branch moved, or was busy, {_TRIES} times while Bennu pushed", next_step="bennu rotate resume")
+
+    def probe_notes(self, group: Group) -> str:
+        """See the port."""
+        # Not below refs/notes/bennu/: a colleague's fetch would keep the test ref for ever.
+        ref = f"refs/notes/bennu-probe/{group.env}/{group.region}/{os.getpid()}-{time.time_ns()}"
+        probe = self._pen.message("", "bennu: may this ref be written?", f"{os.getpid()} {time.time_ns()}\n")
+        self._pen.flush()
+        made = self._push(f"{probe}:{ref}")
+        if not made.ok:
+            return _refusal(made)
+        gone = self._push(f":{ref}")
+        return "" if gone.ok else _refusal(gone)
+
+    def _push(self, *arguments: str) -> Ran:
+        fixed = ("push", "--porcelain", "--no-follow-tags", "--no-recurse-submodules")
+        flags, specs = [one for one in arguments if one.startswith("--")], [one for one in arguments if not one.startswith("--")]
+        return self._clone.network(*fixed, *flags, "--", self._remote.url, *specs)
+
+    def _pushed(self, group: Group, seen: str, commit: str, notes: str) -> bool:
+        """True: both refs are ours. False: the branch moved on, build anew. Raises LockLost, GateRefused, DependencyDown, DurableStateError."""
+        ref, branch = notes_ref(group), f"refs/heads/{self.branch}"
+        specs = [f"{notes}:{ref}", *([f"{commit}:{branch}"] if commit else [])]
+        ran = self._push("--atomic", f"--force-with-lease={ref}:{seen}", *specs)
+        if ran.ok:
+            return True
+        refused = any(line.startswith("!") for line in ran.out.splitlines()) or "does not support" in ran.err
+        remote = self._listed(ref, branch)
+        if remote is None:
+            self._unknown.add(notes)
+            raise self._clone.unreachable(ran)
+        if remote.get(ref, "") == notes:
+            return True  # the connection was cut after the push had been done
+        if remote.get(ref, "") != seen:
+            raise self._lost(group, seen, remote.get(ref, ""))
+        if not refused:
+            self._unknown.add(notes)  # the host may be at it still
+            raise self._clone.unreachable(ran)
+        if commit and remote.get(branch, "") != self.head():
+            return False
+        if _BUSY.search(_refusal(ran)):
+            return False  # somebody else's push is at this very ref: the next try shows who won
+        raise GateRefused(
+            f"the Git host refuses the push: {_refusal(ran)}", next_step="check branch protection and required signatures; 'bennu doctor' probes them"
+        )
+
+    def _listed(self, *refs: str) -> Mapping[str, str] | None:
+        ran = self._clone.network("ls-remote", "--quiet", "--", self._remote.url, *refs)
+        return {name: tip for tip, _, name in (line.partition("\t") for line in ran.out.splitlines())} if ran.ok else None
+
+    def _lost(self, group: Group, seen: str, now: str) -> LockLost | DurableStateError | StoppedSafe:
+        if not now:
+            return DurableStateError(
+                f"the journal {notes_ref(group)} was deleted at the remote; Bennu last saw {seen[:12]}",
+                next_step=f"find out who did it; 'git push <remote> {seen}:{notes_ref(group)}' from {self._clone.path} puts it back",
+            )
+        self.fetch()
+        records = self.journal(group).records
+        if now in self._unknown:
+            return StoppedSafe("a push that got no answer has arrived after all", changed="the journal has it", next_step="bennu rotate resume")
+        who = f"{records[-1].holder} ({records[-1].kind} at {records[-1].at})" if records else "somebody"
+        return LockLost(f"the lock of {group} was lost to {who}", changed="nothing since; no further effect follows", next_step="bennu rotate status")
+
+    def _rewrote(self, ours: str, theirs: str) -> DurableStateError:
+        before, after = self._clone.reader.id(ours), (self._listed(theirs) or {}).get(theirs, "")
+        return DurableStateError(
+            f"{theirs} was rewritten at the remote: {before[:12]} is no longer part of it (now {after[:12] or 'unknown'})",
+            next_step="find out who force-pushed; Bennu goes on only from a history that contains what it has seen",
+        )
+
+    def _moved_on(self, base: str, change: Change | None) -> None:
+        freshness = self.fetch()
+        if freshness.problem:
+            raise DependencyDown(freshness.problem, next_step="bennu rotate resume")
+        mine = [edit.path for edit in change.edits] if change else []
+        for commit in self.log(mine, since=base) if mine else ():
+            raise StoppedSafe(
+                f"commit {commit.id[:12]} by {commit.author} ('{commit.subject}') changed the same files",
+                next_step=f"look at it ('git show {commit.id[:12]}'), then 'bennu rotate resume'",
+            )
+
+    def _accept(self, group: Group, commit: str, notes: str) -> None:
+        lines = [f"update {notes_ref(group)} {notes}\n", *([f"update {_BRANCH} {commit}\n"] if commit else [])]
+        self._clone.changed("update-ref", "--stdin", given="".join(lines).encode())
+        if commit:
+            self._look_again()
+            self._tip = commit
+
+    def _look_again(self) -> None:
+        self._tip, self._texts = "", {}
+
+    def _text(self, commit: str, path: str) -> str | None:
+        entry = self._clone.reader.entry(commit, path)
+        # Bytes that are not UTF-8 survive the way through str and back: a copied image stays the image.
+        return self._clone.reader.object(entry.id, "blob").decode("utf-8", "surrogateescape") if entry is not None and entry.is_file else None
+
+    def _stamp(self) -> Path:
+        return self._clone.path / "bennu-fetched"
+
+    def _fetched_at(self) -> datetime | None:
+        try:
+            return datetime.fromtimestamp(self._stamp().stat().st_mtime, UTC)
+        except OSError:
+            return None
+
+
+def _refusal(ran: Ran) -> str:
+    """The host's words: from the porcelain's ``!`` lines, else git's last line."""
+    lines = [line.split("\t")[-1] for line in ran.out.splitlines() if line.startswith("!")]
+    remote = [line.removeprefix("remote: ") for line in ran.err.splitlines() if line.startswith("remote: ")]
+    return "; ".join(dict.fromkeys(plain(line) for line in [*lines, *remote[:5]] if plain(line))) or last_words(ran)
+
+
+def _commit(part: str) -> Commit:
+    found = part.strip("\n").split("\x1f")
+    trailers = dict(line.split(": ", 1) for line in found[4].splitlines() if ": " in line) if len(found) > 4 else {}
+    return Commit(found[0], found[1], found[2], datetime.fromisoformat(found[3]), trailers)

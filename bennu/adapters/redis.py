@@ -1,0 +1,145 @@
+"""One Redis or Valkey server, outside and at the door of the critical section.
+
+Observing, killing the connections of earlier holders, preparing and starting replication. It decides nothing about a switchover. Reconnects once where nothing can be done twice
+by it; the critical section's connection (``redis_critical``) never does.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from bennu.adapters import redis_reading as reading
+from bennu.adapters.redis_critical import CriticalLink
+from bennu.adapters.redis_link import Link, RedisEndpoint, Refusal, Reply, WrongPassword
+from bennu.errors import DependencyDown, GateRefused
+from bennu.ports.redis import Address, Critical, Observation
+
+__all__ = ["RedisEndpoint", "RedisOverSocket"]
+
+_OBSERVER = "bennu-observer"
+# The critical section's replies come within a round trip; whoever waits longer has lost the server.
+_CRITICAL_TIMEOUT_S = 2.0
+
+
+class RedisOverSocket:
+    """The port ``RedisServer``. Safe to use from several threads; the observing connection is shared and serialised."""
+
+    def __init__(self, endpoint: RedisEndpoint) -> None:
+        self._endpoint = endpoint
+        self._lock = threading.Lock()
+        self._link: Link | None = None
+
+    @property
+    def name(self) -> str:
+        """See the port."""
+        return self._endpoint.name
+
+    def observe(self) -> Observation:
+        """See the port."""
+        try:
+            return reading.observation(self._asked(*reading.QUESTIONS))
+        except reading.Unreadable as error:
+            raise self._down(str(error)) from None
+
+    @contextmanager
+    def critical(self, name: str) -> Iterator[Critical]:
+        """See the port. A connection that is lost later raises the standard library's ConnectionError."""
+        link = self._opened(lambda: Link(self._endpoint, name, _CRITICAL_TIMEOUT_S))
+        try:
+            yield CriticalLink(self.name, link)
+        finally:
+            link.close()
+
+    def kill_named(self, rotation: str, below_epoch: int) -> int:
+        """See the port. Raises DependencyDown if one of them is still there afterwards."""
+        stale = self._named(rotation, below_epoch)
+        if not stale:
+            # "0 being confirmed by a second CLIENT LIST": a connection may have been named while the first was taken.
+            stale = self._named(rotation, below_epoch)
+        # Safe to repeat: an id is never used twice by a server process, and one that is gone answers 0.
+        killed = self._asked(*(("CLIENT", "KILL", "ID", one) for one in stale)) if stale else []
+        if stale and self._named(rotation, below_epoch):
+            raise self._down(f"a connection of an earlier holder of {rotation} could not be cut")
+        return sum(1 for reply in killed if reply == 1)
+
+    def keep_mastership(self, *, password_for_master: bool = True) -> None:
+        """See the port. Written to the configuration file where there is one."""
+        password = self._endpoint.password()
+        if not password_for_master or not password:
+            return
+        settings = {"masterauth": password, **({"masteruser": self._endpoint.username} if self._endpoint.username else {})}
+        current = self._asked(*(("CONFIG", "GET", name) for name in settings))
+        if [[name, value] for name, value in settings.items()] == current:
+            return
+        replies = self._asked(*(("CONFIG", "SET", name, value) for name, value in settings.items()), ("CONFIG", "REWRITE"))
+        failed = [reply for reply in replies[:-1] if isinstance(reply, Refusal)]
+        if failed:
+            # Only the code: the text of a CONFIG error may repeat its arguments.
+            raise GateRefused(
+                f"{self.name} refuses to set masterauth ({failed[0].code})", next_step="allow CONFIG SET, or set masterauth in its configuration file"
+            )
+
+    def replicate(self, master: Address) -> None:
+        """See the port."""
+        seen = self.observe()
+        if seen.is_master and seen.keys:
+            raise GateRefused(
+                f"{self.name} is a master that holds {seen.keys} keys: making it a replica would destroy them",
+                next_step="empty it by hand if they are not needed (FLUSHALL), then bennu rotate resume",
+            )
+        # Safe to repeat: REPLICAOF to the master that it follows already changes nothing.
+        followed, _ = self._asked(("REPLICAOF", master.host, master.port), ("CONFIG", "REWRITE"))
+        if isinstance(followed, Refusal):
+            raise GateRefused(f"{self.name} refuses REPLICAOF: {followed.text}")
+
+    def close(self) -> None:
+        """Drop the observing connection; the next question opens a new one."""
+        with self._lock:
+            if self._link is not None:
+                self._link.close()
+                self._link = None
+
+    def _named(self, rotation: str, below_epoch: int) -> list[str]:
+        pattern = re.compile(rf"bennu-{re.escape(rotation)}-(\d+)\Z")
+        try:
+            listed = list(reading.clients(self._asked(("CLIENT", "LIST"))[0]))
+        except reading.Unreadable as error:
+            raise self._down(str(error)) from None
+        matches = ((client.id, pattern.match(client.name)) for client in listed)
+        return [found for found, match in matches if match and int(match[1]) < below_epoch]
+
+    def _asked(self, *commands: Sequence[str | int]) -> list[Reply]:
+        """Replies over the shared connection. Every command sent through here may be repeated: a kept connection that died is replaced once."""
+        with self._lock:
+            kept = self._link
+            if kept is not None:
+                try:
+                    return self._readable(kept.send(*commands))
+                except ConnectionError:
+                    self._link = None
+            link = self._link = self._opened(lambda: Link(self._endpoint, _OBSERVER))
+            try:
+                return self._readable(link.send(*commands))
+            except ConnectionError as error:
+                self._link = None
+                raise self._down(str(error)) from None
+
+    def _readable(self, replies: list[Reply]) -> list[Reply]:
+        refused = [reply.text for reply in replies if isinstance(reply, Refusal) and reply.code in {"NOAUTH", "WRONGPASS", "LOADING"}]
+        if refused:
+            raise self._down(refused[0])
+        return replies
+
+    def _opened(self, opening: Callable[[], Link]) -> Link:
+        try:
+            return opening()
+        except WrongPassword as error:
+            raise DependencyDown(f"{self.name} refuses the password ({error})", next_step="check the secret that redis[].auth names, on both sides") from None
+        except ConnectionError as error:
+            raise self._down(str(error)) from None
+
+    def _down(self, why: str) -> DependencyDown:
+        return DependencyDown(f"{self.name} does not answer: {why}", next_step="look at its pod and its logs; bennu doctor asks it again")

@@ -1,0 +1,159 @@
+"""One connection to one Redis or Valkey server: send commands in a single write, read as many replies.
+
+Built on redis-py's ``Connection`` rather than on its client, because that one reconnects and repeats by itself: in the critical section a connection that was lost must
+stay lost. A link never reconnects; whoever may, opens a new one. Replies are text; an error reply is a value (``Refusal``), so that one failed command of a
+pipeline does not hide the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bennu.ports.redis import Address
+
+Reply = Any  # str, int, None, list of replies, or Refusal: RESP2's own types
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A server's error reply, e.g. ``READONLY You can't write against a read only replica.``"""
+
+    text: str
+
+    @property
+    def code(self) -> str:
+        """Its first word."""
+        return self.text.split(" ", 1)[0]
+
+
+class WrongPassword(Exception):
+    """The server refused the credential (WRONGPASS, NOAUTH). Carries the server's words, never the password."""
+
+
+@dataclass(frozen=True)
+class RedisEndpoint:
+    """How a server is reached. The callables are asked at each connection, so that a pod that was replaced, or a password that was changed, is found again.
+
+    ``password`` returns an empty string where there is none; its text never gets into a message. ``timeout_s`` bounds the connect and each reply.
+    """
+
+    name: str
+    address: Callable[[], Address]
+    password: Callable[[], str]
+    username: str = ""
+    timeout_s: float = 5.0
+
+
+class Link:
+    """An open connection. Every failure closes it for good; from then on each call raises the standard library's ConnectionError."""
+
+    def __init__(self, endpoint: RedisEndpoint, client_name: str, timeout_s: float | None = None) -> None:
+        """Connect, authenticate, set the name and confirm it. Raises ConnectionError, WrongPassword."""
+        where = endpoint.address()
+        self.address = where
+        self._lost = ""
+        self._connection = _unconnected(where, endpoint.timeout_s if timeout_s is None else timeout_s)
+        try:
+            self._connection.connect()  # sets TCP_NODELAY; authenticates nobody, since it was given no credential
+        except Exception as error:
+            raise self._losing(error) from None
+        self._introduce(endpoint, client_name)
+
+    def send(self, *commands: Sequence[str | int]) -> list[Reply]:
+        """All *commands* in one write; their replies in order. Raises ConnectionError (also for a time-out: later replies could not be told apart)."""
+        if self._lost:
+            raise ConnectionError(self._lost)
+        from redis.exceptions import ResponseError
+
+        replies: list[Reply] = []
+        try:
+            packed = self._connection.pack_commands([[str(part) for part in command] for command in commands])
+            self._connection.send_packed_command([b"".join(packed)], check_health=False)
+            for _ in commands:
+                try:
+                    replies.append(_plain(self._connection.read_response(disconnect_on_error=False)))
+                except ResponseError as error:
+                    replies.append(Refusal(str(error)))
+        except Exception as error:
+            raise self._losing(error) from None
+        return replies
+
+    def one(self, *command: str | int) -> Reply:
+        """One command, one reply."""
+        return self.send(command)[0]
+
+    def close(self) -> None:
+        """Close it; idempotent."""
+        self._lost = self._lost or f"the connection to {self.address} was closed"
+        with contextlib.suppress(OSError):
+            self._connection.disconnect()
+
+    def _introduce(self, endpoint: RedisEndpoint, client_name: str) -> None:
+        password = endpoint.password()
+        credential = [word for word in (endpoint.username, password) if word] if password else []
+        greeting: list[Sequence[str | int]] = [["AUTH", *credential]] if credential else []
+        greeting += [["CLIENT", "SETNAME", client_name], ["CLIENT", "GETNAME"]]
+        *auth, named, name = self.send(*greeting)
+        # Without a password asked for, a needless AUTH is an error that harms nobody.
+        failed = [reply.text for reply in auth if isinstance(reply, Refusal) and "without any password configured" not in reply.text]
+        if failed or (isinstance(named, Refusal) and named.code in {"NOAUTH", "WRONGPASS", "NOPERM"}):
+            self.close()
+            raise WrongPassword((failed or [named.text])[0])
+        if name != client_name:
+            self.close()
+            raise ConnectionError(f"{self.address} does not confirm the connection's name {client_name!r}: {name}")
+
+    def _losing(self, error: Exception) -> ConnectionError:
+        import redis
+
+        if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
+            self._lost = f"{self.address} did not answer in time"
+        else:
+            self._lost = f"the connection to {self.address} was lost: {error}"
+        with contextlib.suppress(OSError):
+            self._connection.disconnect()
+        return ConnectionError(self._lost)
+
+
+def _unconnected(where: Address, seconds: float) -> Any:
+    """redis-py's connection: RESP2, no retry, no health check, no library info (which would cost two round trips)."""
+    from redis._parsers import _RESP2Parser
+    from redis.backoff import NoBackoff
+    from redis.connection import Connection
+    from redis.retry import Retry
+
+    class EveryErrorIsAReply(_RESP2Parser):
+        """redis-py raises some replies (WRONGPASS, LOADING) as failures of the connection and then reads them again, so that a pipeline gets out of step."""
+
+        EXCEPTION_CLASSES: dict[str, Any] = {}  # noqa: RUF012  # the base class declares it so
+
+    untyped: Any = Connection
+    # The parameter was renamed in redis-py 7.
+    known = inspect.signature(untyped.__bases__[0].__init__).parameters
+    quiet = {"driver_info": None} if "driver_info" in known else {"lib_name": None, "lib_version": None}
+    return untyped(
+        host=where.host,
+        port=where.port,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        parser_class=EveryErrorIsAReply,
+        decode_responses=True,
+        encoding_errors="replace",
+        **quiet,
+    )
+
+
+def _plain(reply: object) -> Reply:
+    """Errors inside an EXEC's reply come as exception objects."""
+    if isinstance(reply, list):
+        return [_plain(item) for item in reply]
+    if isinstance(reply, Exception):
+        return Refusal(str(reply))
+    return reply
