@@ -1,0 +1,1 @@
+"""A world to rehearse in: real servers on loopback, reached through the real adapters."""

@@ -1,0 +1,1 @@
+"""Programs that the lab's pods run: small, standard library only."""

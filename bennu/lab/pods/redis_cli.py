@@ -1,0 +1,31 @@
+"""The part of redis-cli that the redis-init-sync Job needs: ``redis-cli -h HOST -p PORT COMMAND …``, password in REDISCLI_AUTH, service names resolved as in a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from bennu.lab.pods.api import Api
+from bennu.lab.pods.resolve import resolved
+from bennu.lab.pods.resp import Connection, RedisRefusal
+
+
+async def main(arguments: list[str]) -> int:
+    """Send one command; 0 where the server took it."""
+    words = arguments[1:] if arguments[:1] == ["redis-cli"] else list(arguments)
+    host, port = "127.0.0.1", 6379
+    while words and words[0] in ("-h", "-p"):
+        flag, value, *words = words
+        host, port = (value, port) if flag == "-h" else (host, int(value))
+    try:
+        connection = await Connection.opened(await resolved(Api.of_pod(), host, port), os.environ.get("REDISCLI_AUTH", ""))
+        print(await connection.ask(*words))
+    except (OSError, RedisRefusal, TimeoutError) as error:
+        print(f"(error) {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1:])))
