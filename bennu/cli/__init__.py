@@ -1,0 +1,1 @@
+"""Parse, call, show: the only typer and rich."""

@@ -1,0 +1,216 @@
+"""``bennu rotate …``: start, promote, rollback, abort, pause, resume, status, cleanup."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from bennu.cli.common import (
+    ConfigOption,
+    GroupOption,
+    NoInputOption,
+    PolicyOption,
+    RepoOption,
+    TimeoutOption,
+    ToOption,
+    YesOption,
+    confirmed,
+    session,
+)
+from bennu.cli.output import Format, OutputOption
+
+app = typer.Typer(help="Rotate a group from one cluster to the next.", no_args_is_help=True, rich_markup_mode=None)
+
+TakeOverOption = Annotated[
+    str, typer.Option("--take-over", metavar="LOCK-ID", help="Take the lock over from a holder that died; 'rotate status' shows its id.")
+]
+StopAfterOption = Annotated[str, typer.Option("--stop-after", metavar="STATE", help="End, resumable, when this state's steps are done (exit 10).")]
+
+
+@app.command("start")
+def start(
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    group: GroupOption = "",
+    to: ToOption = "",
+    policy: PolicyOption = "",
+    ticket: Annotated[str, typer.Option("--ticket", help="The change's number; goes into trailers, journal and report.")] = "",
+    auto_promote: Annotated[bool, typer.Option("--auto-promote", help="Hand the write authority over without waiting for a human.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="End after the canary (exit 10), traffic back at the source; 'promote' goes on later.")] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take a target that exists already as it is.")] = False,
+    keep_source: Annotated[bool, typer.Option("--keep-source", help="Keep the old cluster; 'rotate cleanup' takes it down later.")] = False,
+    accept_one_way: Annotated[bool, typer.Option("--accept-one-way", help="Go on although a rollback after the promotion may lose writes.")] = False,
+    stop_after: StopAfterOption = "",
+    yes: YesOption = False,
+    no_input: NoInputOption = False,
+    timeout: TimeoutOption = 0,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Rotate a group to a fresh cluster: provision, bootstrap, link, sync, shift the traffic, hand over, move DNS, take the old one down.
+
+    Example:  bennu rotate start --group prod/us-east-1 --to green --ticket CHG1234567
+    """
+    from bennu import wiring
+    from bennu.cli.driving import driven
+
+    here = session(repo, config, group, policy=policy, no_input=no_input)
+    accepted = tuple(name for name, on in (("adopt", adopt), ("accept-one-way", accept_one_way), ("keep-source", keep_source)) if on)
+    rotation = here.proposed(to, accepted, ticket=ticket, only_fresh=True)
+    here.preflight(rotation)
+    if sys.stdin.isatty() and not no_input:
+        confirmed(f"Rotate {rotation.group} from {rotation.source} to {rotation.target} ({here.policy.name} policy)?", yes=yes, no_input=no_input)
+    wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, keep_source=keep_source, stop_after=stop_after, timeout_s=timeout)
+    with wiring.started(here, rotation, wishes) as engine:
+        driven(here, engine, output)
+
+
+@app.command("resume")
+def resume(
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    group: GroupOption = "",
+    policy: PolicyOption = "",
+    take_over: TakeOverOption = "",
+    auto_promote: Annotated[bool, typer.Option("--auto-promote", help="Hand over without waiting for a human.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="End after the canary (exit 10).")] = False,
+    stop_after: StopAfterOption = "",
+    no_input: NoInputOption = False,
+    timeout: TimeoutOption = 0,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Go on with an open rotation from wherever it stopped, on this laptop or on another.
+
+    Example:  bennu rotate resume --group prod/us-east-1
+    """
+    from bennu import wiring
+    from bennu.cli.driving import driven
+
+    here = session(repo, config, group, policy=policy, no_input=no_input)
+    wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, stop_after=stop_after, timeout_s=timeout)
+    with wiring.resumed(here, wishes, take_over=take_over) as engine:
+        driven(here, engine, output)
+
+
+@app.command("promote")
+def promote(
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    group: GroupOption = "",
+    policy: PolicyOption = "",
+    no_input: NoInputOption = False,
+    timeout: TimeoutOption = 0,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Say yes to the hand-over: to the holder that waits for it, or, where none lives, by going on here.
+
+    Example:  bennu rotate promote --group prod/us-east-1
+    """
+    _ask_or_drive("promote", session(repo, config, group, policy=policy, no_input=no_input), timeout, output)
+
+
+@app.command("rollback")
+def rollback(
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    group: GroupOption = "",
+    policy: PolicyOption = "",
+    yes: YesOption = False,
+    no_input: NoInputOption = False,
+    timeout: TimeoutOption = 0,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Go back to the source: from S1–S5 at once, from S7 by a reverse switchover; refused from S8.
+
+    Example:  bennu rotate rollback --group prod/us-east-1 --yes
+    """
+    here = session(repo, config, group, policy=policy, no_input=no_input)
+    standing = here.standing()
+    here.refuse_rollback(standing)
+    confirmed(f"Roll {standing.rotation} back to {standing.source} and destroy {standing.target}?", yes=yes, no_input=no_input)
+    _ask_or_drive("rollback", here, timeout, output)
+
+
+@app.command("abort")
+def abort(repo: RepoOption = None, config: ConfigOption = None, group: GroupOption = "", no_input: NoInputOption = False, timeout: TimeoutOption = 0) -> None:
+    """Have the holder stop at the next safe point, with all traffic back at the source.
+
+    Example:  bennu rotate abort --group prod/us-east-1
+    """
+    _ask_or_drive("abort", session(repo, config, group, no_input=no_input), timeout, Format.TEXT)
+
+
+@app.command("pause")
+def pause(repo: RepoOption = None, config: ConfigOption = None, group: GroupOption = "", no_input: NoInputOption = False, timeout: TimeoutOption = 0) -> None:
+    """Have the holder stop at the next safe point; 'resume' goes on.
+
+    Example:  bennu rotate pause --group prod/us-east-1
+    """
+    _ask_or_drive("pause", session(repo, config, group, no_input=no_input), timeout, Format.TEXT)
+
+
+@app.command("status")
+def status(
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    group: GroupOption = "",
+    why: Annotated[bool, typer.Option("--why", help="Show the records behind the verdict.")] = False,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Where the rotation stands, who holds it, and what a resume would do.
+
+    Example:  bennu rotate status --why
+    """
+    from bennu.cli.status import one_look
+
+    one_look(session(repo, config, group), output, why=why)
+
+
+@app.command("cleanup")
+def cleanup(
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    group: GroupOption = "",
+    colour: Annotated[str, typer.Option("--colour", help="Which cluster to take down; never the write master.")] = "",
+    policy: PolicyOption = "",
+    yes: YesOption = False,
+    no_input: NoInputOption = False,
+    timeout: TimeoutOption = 0,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Take down what a kept or failed rotation left: DRAINING's work for a named colour, under DRAINING's refusals.
+
+    Example:  bennu rotate cleanup --colour blue --yes
+    """
+    from bennu import wiring
+    from bennu.cli.driving import driven
+
+    here = session(repo, config, group, policy=policy, no_input=no_input)
+    rotation = here.cleanup_of(colour)
+    confirmed(f"Destroy {rotation.source.cluster} of {rotation.group}?", yes=yes, no_input=no_input)
+    with wiring.cleaning(here, rotation, wiring.wishes(timeout_s=timeout)) as engine:
+        driven(here, engine, output)
+
+
+def _ask_or_drive(verb: str, here: object, timeout: float, output: Format) -> None:
+    """Leave a request to the living holder and wait for its answer; where none lives, take the lock and drive."""
+    from bennu import wiring
+    from bennu.cli.driving import driven
+    from bennu.errors import GateRefused
+
+    assert isinstance(here, wiring.Session)  # noqa: S101  # narrows the lazy type
+    standing = here.standing()
+    here.refuse_request(verb, standing)
+    if here.holder_lives(standing):
+        sys.stderr.write(f"bennu: {verb} asked of {standing.lock.holder if standing.lock else 'the holder'}; waiting for the answer …\n")
+        reply = here.request(verb, timeout)
+        if not reply.accepted:
+            raise GateRefused(f"{verb} was not accepted: {reply.text}", next_step="bennu rotate status")
+        sys.stdout.write(f"{reply.text}\n")
+        return
+    if verb in ("abort", "pause"):
+        raise GateRefused(f"nobody drives {standing.rotation}: there is nothing to {verb}", next_step="'bennu rotate resume' or 'bennu rotate rollback'")
+    wishes = wiring.wishes(promote=verb == "promote", timeout_s=timeout)
+    with wiring.resumed(here, wishes) as engine:
+        driven(here, engine, output, back=verb == "rollback")

@@ -1,0 +1,154 @@
+"""The status screen, drawn: what an operator looks at first stands first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from bennu.core.record import Record
+from bennu.core.standing import Span
+from bennu.core.states import State, Status
+from bennu.core.status import ClusterView, GroupStatus, on_interrupt, rollback_costs, writers
+
+_COLOURS = {"red": "red", "blue": "blue", "green": "green"}
+
+
+def screen(status: GroupStatus) -> RenderableType:
+    """The whole screen."""
+    parts: list[RenderableType] = [_first(status), _path(status), _clusters(status)]
+    if status.survey.apps:
+        parts.append(_apps(status))
+    if status.survey.links or status.survey.dns:
+        parts.append(_network(status))
+    parts.append(_last(status))
+    return Panel(Group(*parts), title=f"bennu · {status.group}", subtitle=status.now, border_style="dim")
+
+
+def records(found: Sequence[Record]) -> RenderableType:
+    """The journal's last records, for ``--why``."""
+    table = Table("at", "kind", "state", "step", "data", box=None, title="journal", title_justify="left")
+    for record in found[-20:]:
+        table.add_row(record.at[11:23], record.kind, record.state, record.step, ", ".join(f"{k}={v}" for k, v in record.data.items())[:80])
+    return table
+
+
+def _first(status: GroupStatus) -> RenderableType:
+    standing, who = status.standing, writers(status.survey)
+    alarm = who.startswith("MORE") or who.startswith("nobody")
+    table = Table.grid(padding=(0, 2))
+    table.add_row("writes go to", Text(who, style="bold red" if alarm else "bold"))
+    state = Text(f"S{standing.state.number} {standing.state}", style="bold")
+    if standing.open:
+        state.append(f"  {standing.status}", style={Status.FAILED: "red", Status.PAUSED: "yellow"}.get(standing.status, "green"))
+    table.add_row("state", state)
+    if standing.rotation:
+        table.add_row("rotation", f"{standing.rotation}  {standing.source} → {standing.target}" + (f"  {standing.ticket}" if standing.ticket else ""))
+    if standing.reason:
+        table.add_row("because", Text(standing.reason, style="yellow"))
+    if standing.open and standing.awaiting and standing.lock:
+        table.add_row("awaits", standing.awaiting)
+    if standing.lock:
+        table.add_row("held by", f"{standing.lock.holder}  last seen {standing.heartbeat[11:19]}  lock {standing.lock.id}")
+    elif standing.open:
+        table.add_row("held by", Text("NOBODY: nobody watches", style="bold yellow"))
+    if status.stale:
+        table.add_row("from clone", Text(f"{status.fresh_at[:19]}: {status.stale}", style="red"))
+    return table
+
+
+def _path(status: GroupStatus) -> RenderableType:
+    """The nine states as a path, the current one marked; durations of those that are over."""
+    text = Text("\n")
+    spans = {span.state: span for span in status.standing.spans}
+    now = status.standing.state
+    for state in list(State)[1:]:
+        over = state in spans and spans[state].end
+        style = "bold reverse" if state is now and status.standing.open else ("green" if over else "dim")
+        lasted = f" {_lasted(spans[state])}" if over else ""
+        text.append(f" S{state.number} {_short(state)}{lasted} ", style=style)
+        text.append("›" if state is not State.DRAINING else "\n", style="dim")
+    return text
+
+
+def _lasted(span: Span) -> str:
+    """A state's duration, as short as can be: 42s, 12m, 1h05."""
+    seconds = (datetime.fromisoformat(span.end) - datetime.fromisoformat(span.begin)).total_seconds()
+    if seconds < 100:
+        return f"{seconds:.0f}s"
+    minutes = round(seconds / 60)
+    return f"{minutes}m" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02}"
+
+
+def _short(state: State) -> str:
+    return {
+        State.PROVISIONING: "provision",
+        State.BOOTSTRAPPING: "bootstrap",
+        State.MESH_LINKING: "link",
+        State.DATA_SYNCING: "sync",
+        State.TRAFFIC_CANARY: "canary",
+        State.SWITCHOVER_LOCKED: "switch",
+        State.PROMOTED: "promoted",
+        State.DRAINING: "drain",
+    }[state]
+
+
+def _clusters(status: GroupStatus) -> RenderableType:
+    table = Table("cluster", "role", "kubernetes", "redis", "keys", "offset", "ingress", box=None, pad_edge=False)
+    for view in status.survey.clusters:
+        table.add_row(
+            Text(view.colour.cluster, style=_COLOURS[view.colour.value]),
+            view.role,
+            view.version or ("-" if not view.problem else Text("no answer", style="red")),
+            _redis(view),
+            "-" if view.redis_keys is None else f"{view.redis_keys}",
+            "-" if view.redis_offset is None else f"{view.redis_offset}",
+            "-" if view.ingress_rps is None else f"{view.ingress_rps:.0f}/s",
+        )
+    return table
+
+
+def _redis(view: ClusterView) -> str | Text:
+    if view.redis_master is None:
+        return "-"
+    if view.redis_master:
+        return Text("master, writable", style="bold")
+    return "replica, link up" if view.redis_link_up else Text("replica, link DOWN", style="yellow")
+
+
+def _apps(status: GroupStatus) -> RenderableType:
+    table = Table("app", "to target", "live", "requests", "success", "p99", box=None, pad_edge=False)
+    for app in status.survey.apps:
+        table.add_row(
+            app.app,
+            "-" if app.wanted is None else f"{app.wanted} %",
+            "-" if app.live is None else f"{app.live} %",
+            "-" if app.requests is None else f"{app.requests:.0f}",
+            "-" if app.success is None else f"{app.success:.2%}",
+            "-" if app.p99_ms is None else f"{app.p99_ms:.0f} ms",
+        )
+    return Group(Text(""), table)
+
+
+def _network(status: GroupStatus) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for arrow, answer, reason in status.survey.links:
+        table.add_row("link", arrow, Text(answer, style="green" if answer == "open" else "red"), reason.partition(": ")[2] or reason)
+    if status.survey.lag_bytes is not None:
+        table.add_row("lag", f"{status.survey.lag_bytes} bytes", "", "")
+    for record, server, answer in status.survey.dns:
+        table.add_row("dns", record, "", f"{answer} (at {server})")
+    return Group(Text(""), table)
+
+
+def _last(status: GroupStatus) -> RenderableType:
+    if not status.standing.open:
+        return Text("")
+    table = Table.grid(padding=(0, 2))
+    table.add_row(Text("^C at the holder", style="dim"), Text(on_interrupt(status.standing), style="dim"))
+    table.add_row(Text("rollback now", style="dim"), Text(rollback_costs(status.standing), style="dim"))
+    return Group(Text(""), table)

@@ -1,0 +1,68 @@
+"""Beginning, resuming and cleaning: file lock, journal, engine, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bennu.core.states import State
+from bennu.engine import cleanup, lock
+from bennu.engine.run import Engine, Runbook
+from bennu.engine.turns import Counters, StopFlag, Wishes
+from bennu.engine.wait import Lookout
+from bennu.errors import GateRefused, UsageError
+from bennu.phases import rollback
+from bennu.phases.base import Rotation
+from bennu.phases.order import PHASES
+from bennu.wiring.session import Session
+
+
+def wishes(
+    *, auto_promote: bool = False, promote: bool = False, no_wait: bool = False, keep_source: bool = False, stop_after: str = "", timeout_s: float = 0
+) -> Wishes:
+    """From flags; UsageError for a state that isn't one."""
+    try:
+        state = State(stop_after.upper()) if stop_after else None
+    except ValueError:
+        raise UsageError(f"{stop_after!r} is not a state", next_step=f"choose one of {', '.join(State)}") from None
+    return Wishes(auto_promote, promote, no_wait, keep_source, state, timeout_s)
+
+
+RUNBOOK = Runbook(PHASES, rollback.steps, rollback.reverse, rollback.reverse_retreat)
+
+
+@contextmanager
+def started(here: Session, rotation: Rotation, wanted: Wishes) -> Iterator[Engine]:
+    """Begin a rotation: file lock, journal, engine."""
+    with here.systems.checkpoint.exclusive(here.group):
+        opening = lock.Opening(rotation.source, rotation.target, rotation.ticket, tuple((name, "true") for name in sorted(rotation.options)))
+        lock.begin(here.journal, opening)
+        yield _engine(here, rotation, wanted)
+
+
+@contextmanager
+def resumed(here: Session, wanted: Wishes, *, take_over: str = "") -> Iterator[Engine]:
+    """Go on with the open rotation. Raises GateRefused where none is open."""
+    with here.systems.checkpoint.exclusive(here.group):
+        standing = lock.fresh(here.journal)
+        if not standing.open and not (standing.rotation and standing.begun and not standing.ended):
+            raise GateRefused("no rotation is open", next_step="'bennu rotate start' begins one")
+        standing = lock.take(here.journal, over=take_over)
+        rotation = here._rotation(standing)
+        if "keep-source" in rotation.options:
+            wanted = Wishes(wanted.auto_promote, wanted.promote, wanted.no_wait, True, wanted.stop_after, wanted.timeout_s)
+        yield _engine(here, rotation, wanted)
+
+
+@contextmanager
+def cleaning(here: Session, rotation: Rotation, wanted: Wishes) -> Iterator[Engine]:
+    """Take a warm cluster down, as a rotation of its own that begins in DRAINING."""
+    with here.systems.checkpoint.exclusive(here.group):
+        opening = lock.Opening(rotation.source, rotation.target, "", (("cleanup", "true"),))
+        lock.begin(here.journal, opening)
+        cleanup.enter(here.journal)
+        yield _engine(here, rotation, wanted)
+
+
+def _engine(here: Session, rotation: Rotation, wanted: Wishes) -> Engine:
+    return Engine(RUNBOOK, here.world(rotation), Lookout(here.journal, here.box, StopFlag(), Counters()), wanted)

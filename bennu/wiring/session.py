@@ -1,0 +1,334 @@
+"""The one place that builds adapters and hands them on, with the phases' step list, to the engine.
+
+Everything above parses and shows, everything below asks or decides; only here are concrete systems chosen.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from bennu.core import fsm
+from bennu.core.clusters import Colour, Group, RotationId
+from bennu.core.plan import Plan
+from bennu.core.policy import Policy, named, overridden
+from bennu.core.standing import Standing
+from bennu.core.states import Event, State
+from bennu.core.status import GroupStatus
+from bennu.engine import lock
+from bennu.engine.journal import Holder, Journal
+from bennu.engine.preview import planned
+from bennu.errors import BennuError, DependencyDown, GateRefused, LockHeld, UsageError
+from bennu.manifests import ingress_routing, traffic_state, tree
+from bennu.phases import preflight, survey, warm_directory
+from bennu.phases.base import Rotation, Systems, World
+from bennu.phases.mesh_linking import mirror_name
+from bennu.phases.order import PHASES
+from bennu.ports.repository import Reply, Request, RequestBox
+from bennu.settings import GroupSettings, Settings, load
+from bennu.wiring.systems import Built, built
+
+
+@dataclass(frozen=True)
+class Options:
+    """What flags and environment say, before anything is read."""
+
+    repo: Path | None = None
+    config: Path | None = None
+    group: str = ""
+    policy: str = ""
+    no_input: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+def found_config(options: Options) -> Path:
+    """bennu.yaml: as given, or in the repository's root, or above the current directory. Raises UsageError."""
+    if options.config is not None:
+        if not options.config.is_file():
+            raise UsageError(f"there is no settings file {options.config}", next_step="check --config")
+        return options.config
+    start = (options.repo or Path.cwd()).absolute()
+    for folder in (start, *start.parents):
+        if (folder / "bennu.yaml").is_file():
+            return folder / "bennu.yaml"
+    raise UsageError(f"there is no bennu.yaml in {start} or above it", next_step="change to your GitOps checkout, or name it with --repo or --config")
+
+
+def groups(options: Options) -> tuple[Group, ...]:
+    """The groups of the settings file."""
+    return tuple(Group.parse(name) for name in load(found_config(options), environ=options.environ, flags={}).groups)
+
+
+class Session:
+    """One command's view of one group."""
+
+    def __init__(self, options: Options, config: Path, settings: Settings, group: Group) -> None:
+        self.options, self.config, self.settings, self.group = options, config, settings, group
+        self.groups = tuple(settings.groups)
+
+    @property
+    def conf(self) -> GroupSettings:
+        """The group's settings."""
+        return self.settings.group(self.group)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The named policy with the file's overrides, and over those what the group itself says."""
+        base = named(self.options.policy or self.settings.policy)
+        return overridden(overridden(base, dict(self.settings.policy_overrides or {})), _own_numbers(self.conf))
+
+    @cached_property
+    def _built(self) -> Built:
+        return built(self.settings, self.group, self.config.parent, self.options.environ, no_input=self.options.no_input)
+
+    @property
+    def systems(self) -> Systems:
+        """Every adapter."""
+        return self._built.systems
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The group's journal, with our own pen."""
+        holder = Holder(f"{getpass.getuser()}@{socket.gethostname()}", os.getpid())
+        return Journal(self.systems.repository, self.systems.checkpoint, self.systems.clock, self.group, holder)
+
+    # What stands
+
+    def standing(self) -> Standing:
+        """Freshly fetched where the remote answers."""
+        self.journal.refresh()
+        return self.journal.standing
+
+    def status(self) -> GroupStatus:
+        """For one screen."""
+        freshness = self.journal.refresh()
+        standing = self.journal.standing
+        world = self.world(self._rotation(standing) if standing.open else self.idle())
+        fetched = freshness.fetched_at.isoformat(timespec="seconds") if freshness.fetched_at else "never"
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        return GroupStatus(str(self.group), standing, survey.surveyed(world, standing), now, fetched, freshness.problem)
+
+    def active(self) -> Colour:
+        """The write master by Git. Raises GateRefused where there is none, SplitBrainError where there are two (from the check)."""
+        repository, world = self.systems.repository, self.world(Rotation(RotationId(self.group, 0), Colour.BLUE, Colour.GREEN))
+        masters = []
+        for colour in Colour:
+            path = world.path(colour, tree.TRAFFIC_STATE)
+            text = repository.read(path)
+            if text is not None and traffic_state.parse(text, path).is_write_master:
+                masters.append(colour)
+        if len(masters) != 1:
+            found = ", ".join(masters) or "none"
+            raise GateRefused(
+                f"the write master of {self.group} can't be told from Git: {found}", next_step="mend IS_WRITE_MASTER in the traffic-state.yaml files"
+            )
+        return masters[0]
+
+    def idle(self) -> Rotation:
+        """A rotation that is none: for looking around."""
+        source = self.active()
+        return Rotation(RotationId(self.group, 0), source, source.following)
+
+    # What shall be
+
+    def proposed(self, to: str, options: tuple[str, ...], *, ticket: str = "", only_fresh: bool = False) -> Rotation:
+        """The rotation that ``start`` would begin. Raises UsageError for a target that makes no sense; DependencyDown where *only_fresh* and the remote is silent."""
+        problem = self.systems.repository.fetch().problem
+        if problem and only_fresh:
+            raise lock.silent(problem)
+        source = self.active()
+        target = Colour.parse(to) if to else source.following
+        if target is source:
+            raise UsageError(f"{source.cluster} is the source already", next_step=f"choose another --to than {source}")
+        if target.value not in self.conf.clusters:
+            raise UsageError(
+                f"{self.group} has no cluster {target} in bennu.yaml", next_step=f"add it under groups.{self.group}.clusters, or choose another --to"
+            )
+        self._distinct(source, target)
+        pattern = self.settings.repository.require.ticket if self.settings.repository.require else None
+        _ticket(ticket, pattern, needed=False)
+        number = self.systems.repository.journal(self.group).records
+        last = max((int(record.rotation.rsplit("-", 1)[-1]) for record in number if record.rotation), default=0)
+        return Rotation(RotationId(self.group, last + 1), source, target, ticket, self.journal.holder.name, frozenset(options))
+
+    def _distinct(self, source: Colour, target: Colour) -> None:
+        here, there = self.conf.clusters[source.value], self.conf.clusters[target.value]
+        if (here.context, here.kubeconfig) == (there.context, there.kubeconfig):
+            raise UsageError(f"{source} and {target} have the same context {here.context!r}", next_step=f"mend groups.{self.group}.clusters in bennu.yaml")
+        try:
+            theirs = self.systems.cluster(target).uid()
+        except (DependencyDown, UsageError):
+            return  # it does not exist yet
+        if theirs == self.systems.cluster(source).uid():
+            raise UsageError(
+                f"the contexts {here.context} and {there.context} point at one cluster (UID {theirs})",
+                next_step=f"mend groups.{self.group}.clusters in bennu.yaml or the kubeconfig",
+            )
+
+    def preflight(self, rotation: Rotation) -> None:
+        """What ``start`` refuses on. Raises LockHeld (4), UsageError (2), DependencyDown (8), GateRefused (3)."""
+        standing = lock.fresh(self.journal)
+        if standing.open:
+            who = f"held by {standing.lock.holder} since {standing.lock.since}" if standing.lock else "held by nobody"
+            raise LockHeld(
+                f"rotation {standing.rotation} is open in {standing.state} ({standing.status}), {who}",
+                next_step="'bennu rotate resume' or 'bennu rotate rollback'",
+            )
+        pattern = self.settings.repository.require.ticket if self.settings.repository.require else None
+        _ticket(rotation.ticket, pattern, needed=True)
+        for finding in preflight.examined(self.world(rotation)):
+            if finding.verdict.is_open:
+                continue
+            words = f"{finding.title}: {finding.verdict.reason}"
+            if finding.id == "target.absent":
+                raise UsageError(words, next_step=finding.hint)
+            raise {2: UsageError, 8: DependencyDown}.get(finding.code, GateRefused)(words, next_step=f"{finding.hint}; 'bennu doctor' shows all checks")
+
+    def plan(self, to: str) -> Plan:
+        """Every step, from the open rotation's state on or from the start."""
+        standing = self.standing()
+        rotation = self._rotation(standing) if standing.open else self.proposed(to, ())
+        world = replace(self.world(rotation), facts=standing.facts if standing.open else {})
+        phases = [phase for phase in PHASES if not standing.open or phase.state.number >= standing.state.number]
+        steps = planned(phases, world)
+        if standing.open:
+            steps = tuple(step for step in steps if step.step not in standing.done)
+        names = () if standing.open else warm_directory.still_names_source(world)
+        return Plan(str(self.group), rotation.source.value, rotation.target.value, self.policy.name, steps, names)
+
+    def cleanup_of(self, colour: str) -> Rotation:
+        """Which cluster ``cleanup`` takes down: the one named, or the only warm one. Raises UsageError, GateRefused."""
+        standing = self.standing()
+        if standing.open:
+            raise LockHeld(f"rotation {standing.rotation} is open in {standing.state}", next_step="'bennu rotate rollback' or 'bennu rotate resume' ends it")
+        master = self.active()
+        world = self.world(self.idle())
+        there = [one for one in Colour if one is not master and world.text(one, tree.CLUSTER_CONFIG) is not None]
+        if colour:
+            doomed = Colour.parse(colour)
+            if doomed is master:
+                raise GateRefused(f"{doomed.cluster} is the write master: it is not taken down", next_step="rotate first")
+            if doomed not in there and self.systems.provisioner.knows(world.order(doomed)) is not True:
+                # Nothing to drain would never be seen drained: the group would stay open in DRAINING, from where there is no way back.
+                raise UsageError(f"there is no {doomed.cluster}, in Git or in the provisioner", next_step="'bennu clusters list' shows what there is")
+        elif len(there) == 1:
+            doomed = there[0]
+        else:
+            raise UsageError(f"which cluster? {', '.join(one.value for one in there) or 'there is none beside the master'}", next_step="name it with --colour")
+        return Rotation(RotationId(self.group, standing.number + 1), doomed, master, "", self.journal.holder.name, frozenset({"cleanup"}))
+
+    def world(self, rotation: Rotation) -> World:
+        """The world of a rotation."""
+        return World(rotation, self.settings, self.policy, self.systems)
+
+    def wanted_weights(self, standing: Standing) -> dict[str, int]:
+        """Per app, the percent that Git sends to the target now."""
+        if standing.source is None or standing.target is None:
+            return {}
+        world = self.world(self._rotation(standing))
+        path = world.path(standing.source, tree.INGRESS_ROUTING)
+        text = self.systems.repository.read(path)
+        if text is None:
+            return {}
+        return {
+            app.name: ingress_routing.weights(text, app.route.namespace, app.route.name, path).get(mirror_name(world, app.service.name, standing.target)) or 0
+            for app in self.conf.apps
+        }
+
+    # Requests
+
+    def holder_lives(self, standing: Standing) -> bool:
+        """Whether somebody holds the group: another machine by the journal, this machine by its file lock."""
+        if standing.lock is None:
+            return False
+        if standing.lock.holder != self.journal.holder.name:
+            return True
+        try:
+            with self.systems.checkpoint.exclusive(self.group):
+                return False
+        except LockHeld:
+            return True
+
+    def refuse_rollback(self, standing: Standing) -> None:
+        """Words where there is no way back. Raises GateRefused (3)."""
+        event = Event.REVERSE if standing.state is State.PROMOTED else Event.ROLLBACK
+        fsm.advance(standing.state, event)
+
+    def refuse_request(self, verb: str, standing: Standing) -> None:
+        """Words where *verb* makes no sense now. Raises GateRefused (3)."""
+        if not standing.open:
+            raise GateRefused("no rotation is open", next_step="'bennu rotate start' begins one")
+        if verb == "promote" and standing.state is not State.TRAFFIC_CANARY:
+            raise GateRefused(
+                f"promote makes no sense in {standing.state}: only at the end of TRAFFIC_CANARY something waits for it", next_step="bennu rotate status"
+            )
+        if verb == "rollback":
+            self.refuse_rollback(standing)
+
+    def request(self, verb: str, timeout_s: float) -> Reply:
+        """Ask the holder and wait for its answer. Raises DependencyDown if it gives none in time."""
+        box, clock = self.box, self.systems.clock
+        asked = Request(secrets.token_hex(6), verb, self.journal.holder.name, clock.wall().isoformat(timespec="seconds"), {})
+        box.post(self.group, asked)
+        begin, limit = clock.boot(), timeout_s or max(60.0, 10 * self.policy.request_poll_s)
+        while clock.boot() - begin < limit:
+            reply = box.answer(self.group, asked.id)
+            if reply is not None:
+                return reply
+            clock.wait(self.policy.poll_s)
+        raise DependencyDown(
+            f"the holder did not answer within {limit:.0f} s",
+            changed=f"the request '{verb}' stands",
+            next_step="'bennu rotate status' shows when it was last seen",
+        )
+
+    @property
+    def box(self) -> RequestBox:
+        """Requests left for the holder."""
+        return self._built.box
+
+    def _rotation(self, standing: Standing) -> Rotation:
+        if standing.source is None or standing.target is None:
+            raise BennuError("the journal has no source and target")
+        options = frozenset(name for name, value in standing.options.items() if value == "true")
+        return Rotation(RotationId(self.group, standing.number), standing.source, standing.target, standing.ticket, standing.started_by, options)
+
+
+def _own_numbers(conf: GroupSettings) -> dict[str, float]:
+    """The policy's numbers that a group's own sections set."""
+    found: dict[str, float | None] = {
+        "reconcile_timeout_s": conf.flux.max_reconcile,
+        "pause_budget_ms": conf.switchover.pause_budget * 1000 if conf.switchover and conf.switchover.pause_budget else None,
+        "stop_timeout_s": max((workload.stop_within for workload in conf.active_only), default=None),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def session(options: Options) -> Session:
+    """Read the settings and choose the group. Raises UsageError, ConfigError."""
+    config = found_config(options)
+    settings = load(config, environ=options.environ, flags={})
+    known = [Group.parse(name) for name in settings.groups]
+    if options.group:
+        group = Group.parse(options.group)
+        settings.group(group)
+    elif len(known) == 1:
+        group = known[0]
+    else:
+        raise UsageError(f"which group? {', '.join(map(str, known))}", next_step="name it with --group")
+    return Session(options, config, settings, group)
+
+
+def _ticket(ticket: str, pattern: str | None, *, needed: bool) -> None:
+    if pattern and (ticket or needed) and not re.fullmatch(pattern, ticket):
+        raise UsageError(f"--ticket {ticket!r} does not match {pattern}", next_step="give the change's number with --ticket")
+    if ticket and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}", ticket):
+        raise UsageError(f"--ticket {ticket!r} has characters that a commit trailer must not have", next_step="use letters, digits and . _ / # -")

@@ -1,0 +1,138 @@
+"""Adapters from settings: which concrete system answers each port. Nothing is opened here; each adapter connects when it is first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bennu.adapters.certificates import PemCertificates
+from bennu.adapters.checkpoint import FileCheckpoint
+from bennu.adapters.clock import SystemClock
+from bennu.adapters.command import CommandProvisioner, Commands
+from bennu.adapters.dns import DnsOverSocket
+from bennu.adapters.git import GitRepository, Remote
+from bennu.adapters.kubernetes import KubernetesApi
+from bennu.adapters.kubernetes_credentials import Manners
+from bennu.adapters.prometheus import Prometheus, PrometheusEndpoint
+from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
+from bennu.adapters.redis_reach import Forwarded, direct, secret_value
+from bennu.adapters.requests_box import GitRequestBox
+from bennu.adapters.terraform import TerraformConfig, TerraformProvisioner
+from bennu.core.clusters import Colour, Group
+from bennu.errors import ConfigError, DependencyDown, UsageError
+from bennu.phases.base import Systems
+from bennu.ports.kubernetes import Kubernetes
+from bennu.ports.provisioner import Provisioner
+from bennu.ports.redis import Address, RedisServer
+from bennu.ports.repository import RequestBox
+from bennu.settings import GroupSettings, Settings
+
+
+@dataclass(frozen=True)
+class Built:
+    """Everything that one command works with."""
+
+    systems: Systems
+    box: RequestBox
+
+
+def state_dir(environ: Mapping[str, str]) -> Path:
+    """Where Bennu keeps its clones and checkpoints: ``$XDG_STATE_HOME/bennu``."""
+    base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local" / "state")
+    return Path(base) / "bennu"
+
+
+def secret(reference: str | None, environ: Mapping[str, str]) -> Callable[[], str]:
+    """``env:NAME`` or ``file:/path``, read when it is needed; empty for None."""
+
+    def read() -> str:
+        if not reference:
+            return ""
+        kind, _, name = reference.partition(":")
+        if kind == "env":
+            if name not in environ:
+                raise UsageError(f"the environment has no {name}, which bennu.yaml names for a secret", next_step=f"export {name}")
+            return environ[name]
+        try:
+            return Path(name).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"a secret cannot be read: {error.strerror}", file=name) from None
+
+    return read
+
+
+def own_folder(layout: str, group: Group) -> str:
+    """The folder that holds the group's cluster directories, and no other group's where the layout keeps them apart: all that Bennu may write below. Empty = the root."""
+    return layout.replace("{env}", group.env).replace("{region}", group.region).partition("{colour}")[0].rpartition("/")[0]
+
+
+def built(settings: Settings, group: Group, folder: Path, environ: Mapping[str, str], *, no_input: bool) -> Built:
+    """The adapters of a group. *folder* is where bennu.yaml lies: relative paths begin there."""
+    conf, state = settings.group(group), state_dir(environ)
+    login = settings.repository.credentials
+    remote = Remote(
+        url=settings.repository.remote,
+        branch=settings.repository.branch,
+        username=login.username if login else "",
+        password=secret(login.password if login else None, environ),
+        clusters=own_folder(settings.repository.layout.clusters, group),
+        catalogs=settings.repository.layout.catalogs,
+        no_input=no_input,
+    )
+    repository = GitRepository(state, remote)
+    cluster = cache(lambda colour: _cluster(conf, group, colour, no_input=no_input))
+    token = secret(conf.metrics.prometheus.token, environ)
+    prometheus = PrometheusEndpoint(conf.metrics.prometheus.url, conf.metrics.selector, dict(conf.metrics.prometheus.headers), token)
+    systems = Systems(
+        repository=repository,
+        cluster=cluster,
+        redis=cache(lambda colour: _redis(conf, colour, cluster)),
+        metrics=Prometheus(prometheus),
+        dns=DnsOverSocket(),
+        provisioner=_provisioner(conf, folder),
+        certificates=PemCertificates(),
+        checkpoint=FileCheckpoint(state),
+        clock=SystemClock(),
+    )
+    return Built(systems, GitRequestBox(repository))
+
+
+def _cluster(conf: GroupSettings, group: Group, colour: Colour, *, no_input: bool) -> Kubernetes:
+    found = conf.clusters.get(colour.value)
+    if found is None:
+        raise UsageError(f"{group} has no cluster {colour} in bennu.yaml", next_step=f"add it under groups.{group}.clusters")
+    files = (Path(found.kubeconfig),) if found.kubeconfig else ()
+    return KubernetesApi.of(found.context, files, manners=Manners(no_input, conf.kubernetes.exec_plugins))
+
+
+def _redis(conf: GroupSettings, colour: Colour, cluster: Callable[[Colour], Kubernetes]) -> RedisServer:
+    if not conf.redis:
+        raise DependencyDown("the group keeps no Redis in its clusters")
+    redis, api = conf.redis[0], cluster(colour)
+    where = redis.service
+    address: Callable[[], Address]
+    if redis.direct is not None:
+        fixed = Address(redis.direct.host.format(colour=colour.value), redis.direct.port)
+        address = lambda: fixed  # noqa: E731  # a constant provider
+    elif redis.reach == "direct":
+        address = direct(api, where.namespace, where.name)
+    else:
+        address = Forwarded(api, where.namespace, where.name, where.port)
+    password = secret_value(api, redis.auth.secret, redis.auth.key) if redis.auth else str
+    username = (redis.auth.username or "") if redis.auth else ""
+    return RedisOverSocket(RedisEndpoint(f"Redis of {colour.cluster}", address, password, username))
+
+
+def _provisioner(conf: GroupSettings, folder: Path) -> Provisioner:
+    wanted = conf.provisioner
+    timeout = wanted.timeout or 3600.0
+    if wanted.kind == "command":
+        if not wanted.up or not wanted.down:
+            raise ConfigError("provisioner.up and provisioner.down are needed for kind: command", file=str(folder / "bennu.yaml"))
+        return CommandProvisioner(Commands(wanted.up, wanted.down, wanted.outputs, folder, timeout))
+    if not wanted.dir or not wanted.workspace:
+        raise ConfigError("provisioner.dir and provisioner.workspace are needed for kind: terraform", file=str(folder / "bennu.yaml"))
+    files = tuple(folder / name for name in wanted.var_files)
+    return TerraformProvisioner(TerraformConfig(folder / wanted.dir, wanted.workspace, files, timeout_s=timeout))

@@ -1,0 +1,1 @@
+complete --command bennu --no-files --arguments "(env _BENNU_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) bennu)" --condition "env _BENNU_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) bennu"
