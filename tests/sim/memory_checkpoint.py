@@ -1,0 +1,61 @@
+"""The checkpoint without a disk: a ``MemoryDisk`` is one machine's, each ``MemoryCheckpoint`` one process on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from bennu.core.clusters import Group
+from bennu.core.record import Record, parse_all, rendered
+from bennu.errors import LockHeld, StoppedSafe
+
+
+@dataclass
+class MemoryDisk:
+    """``files`` by group: (tip, lines); ``locks``: group → pid; ``full``: refuses every write."""
+
+    files: dict[str, tuple[str, str]] = field(default_factory=dict)
+    dumps: dict[str, bytes] = field(default_factory=dict)
+    locks: dict[str, int] = field(default_factory=dict)
+    full: bool = False
+
+
+class MemoryCheckpoint:
+    """Port ``Checkpoint``."""
+
+    def __init__(self, disk: MemoryDisk, pid: int = 1) -> None:
+        self.disk, self.pid = disk, pid
+
+    def save(self, group: Group, tip: str, records: Sequence[Record]) -> None:
+        self._writable()
+        self.disk.files[str(group)] = (tip, rendered(records))
+
+    def load(self, group: Group) -> tuple[str, tuple[Record, ...]] | None:
+        found = self.disk.files.get(str(group))
+        return None if found is None else (found[0], parse_all(found[1]))
+
+    @contextmanager
+    def exclusive(self, group: Group) -> Iterator[None]:
+        holder = self.disk.locks.get(str(group))
+        if holder is not None:
+            raise LockHeld(f"another bennu on this machine drives {group} (pid {holder})")
+        self.disk.locks[str(group)] = self.pid
+        try:
+            yield
+        finally:
+            # A process that was killed leaves the lock to the kernel, which lets go of it: ``died`` says so.
+            self.disk.locks.pop(str(group), None)
+
+    def died(self) -> None:
+        """This process is gone; what it had locked is free."""
+        self.disk.locks = {group: pid for group, pid in self.disk.locks.items() if pid != self.pid}
+
+    def save_dump(self, name: str, content: bytes) -> str:
+        self._writable()
+        self.disk.dumps[name] = content
+        return f"memory:{name}"
+
+    def _writable(self) -> None:
+        if self.disk.full:
+            raise StoppedSafe("the checkpoint cannot be written: No space left on device", next_step="free the disk, then 'bennu rotate resume'")
