@@ -1,0 +1,51 @@
+"""kill -9 anywhere, and resume: by the same laptop, and by another one that has nothing but the repository."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.scenario.rehearsal import Rehearsal, rehearsal
+
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(600)]
+
+# Each is the last line that the killed process said: what comes next is cut in the middle.
+POINTS = {
+    "provisioning": "✓ the target's directory in Git",
+    "bootstrapping": "✓ Flux' own objects",
+    "replicating": "✓ the redis-init-sync Job",
+    "canary": "✓ watching 20 %",
+    "before the fence": "✓ what may run only once stops",
+    "inside the hand-over": "✓ the pre-check",
+    "after the hand-over": "writes were paused",
+    "dns": "✓ all traffic to the new master",
+    "draining": "✓ the Links are removed",
+}
+
+
+def killed(here: Rehearsal, verb: str, point: str) -> None:
+    options = ["--yes"] if verb == "start" else []
+    with here.second_terminal("rotate", verb, "--no-input", "--auto-promote", *options) as run:
+        run.until_says(POINTS[point])
+        run.kill()
+        assert run.end().code == -9
+
+
+@pytest.mark.parametrize(
+    "points",
+    [("provisioning", "canary", "before the fence"), ("bootstrapping", "inside the hand-over", "dns"), ("replicating", "after the hand-over", "draining")],
+    ids="-".join,
+)
+def test_a_rotation_killed_three_times_ends_whole(tmp_path: Path, points: tuple[str, ...]) -> None:
+    with rehearsal(tmp_path) as here:
+        killed(here, "start", points[0])
+        # Another laptop: only the repository is left. It is the same user and host here, so that nothing needs taking over.
+        shutil.rmtree(tmp_path / "state")
+        for point in points[1:]:
+            killed(here, "resume", point)
+        assert here.traffic_flows()
+        said = here.bennu("rotate", "resume", "--no-input", "--auto-promote")
+        assert said.code == 0, said.err
+        here.assert_at_rest("green")
