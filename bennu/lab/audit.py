@@ -22,6 +22,8 @@ from bennu.lab.pods.resp import Connection, RedisRefusal
 
 _PREFIX = "pay:"
 _ANSWER_S = 20.0
+# Longer than the fork of a save or of a start lives, on a machine under load; only waited out where there is a suspect.
+_STAYS_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,25 @@ def machine() -> dict[int, str]:
     return {pid: started for pid, started in found.items() if started is not None}
 
 
-def strays(lab: LabDir, known: Sequence[int]) -> list[str]:
+def strays(lab: LabDir, known: Sequence[int], stays_s: float = _STAYS_S) -> list[str]:
     """Programs of the lab that work in its directory and that it does not know of: ``<pid> <command line>``.
 
-    Two looks, since a pod's process that has just been forked is in no book yet, and still has its parent's command line.
+    Only what stays is one: a pod's process that has just been forked is in no book yet, and Redis' own child that saves a snapshot never is.
     """
-    before = {(one["pid"], one["command"]) for one in spawn.strays(lab.root, known)}
+    suspects = _unknown(lab, known)
+
+    def explained() -> bool:
+        suspects.intersection_update(_unknown(lab, known))
+        return not suspects
+
+    if suspects:
+        spawn.until(explained, stays_s)
+    return [f"{pid} {command}" for pid, command in sorted(suspects)]
+
+
+def _unknown(lab: LabDir, known: Sequence[int]) -> set[tuple[int, str]]:
     booked = {pid for cluster in lab.clusters() for pid in survivors(cluster.root / "pids.json")}
-    now = spawn.strays(lab.root, {*known, *booked}) if before else []
-    return [f"{one['pid']} {one['command']}" for one in now if (one["pid"], one["command"]) in before]
+    return {(one["pid"], one["command"]) for one in spawn.strays(lab.root, {*known, *booked})}
 
 
 def commands() -> dict[int, str]:

@@ -178,7 +178,8 @@ class Rehearsal:
         assert [view["colour"] for view in status["clusters"] if view["exists"]] == [active]
         assert [answer for _, _, answer in status["dns"]] == [f"ingress-{active}.lab.test"]
         known = [process.pid for process in world.processes(self.lab)]
-        assert audit.strays(self.lab, known) == []
+        strays = audit.strays(self.lab, known)
+        assert not strays, strays
         found = audit.audited(self.lab, active)
         assert found.acknowledged > 0
         assert (found.lost, found.overlaps) == ((), ())
@@ -202,4 +203,5 @@ def rehearsal(root: Path, wanted: world.Wanted = world.Wanted()) -> Iterator[Reh
         yield Rehearsal(root, lab)
     finally:
         world.stop(lab)
-        assert audit.strays(lab, ()) == []
+        strays = audit.strays(lab, ())
+        assert not strays, strays

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bennu.lab import spawn, world
+from bennu.lab import audit, spawn, world
 from bennu.lab.places import LabDir
 
 DEADLINE = 150.0
@@ -202,3 +202,25 @@ def test_a_lab_does_not_inherit_git_or_proxies_of_the_user() -> None:
     made = spawn.environment({"GIT_DIR": "/elsewhere", "http_proxy": "http://proxy:1", "NO_PROXY": "corp", "HOME": "/home/me"})
     assert "GIT_DIR" not in made
     assert (made["no_proxy"], made["NO_PROXY"], made["HOME"]) == ("127.0.0.1,localhost", "corp,127.0.0.1,localhost", "/home/me")
+
+
+def test_what_passes_by_is_no_stray_and_what_stays_is(tmp_path: Path) -> None:
+    lab = LabDir(tmp_path / "lab")
+    lab.root.mkdir()
+    passing = "import threading; print(flush=True); threading.Event().wait(1)"
+    staying = "import threading; print(flush=True); threading.Event().wait()"
+    children = [
+        subprocess.Popen([sys.executable, "-c", text, "-m", "bennu.lab.shared", "--lab", str(lab.root)], stdout=subprocess.PIPE) for text in (passing, staying)
+    ]
+    try:
+        for child in children:
+            assert child.stdout is not None
+            child.stdout.readline()
+        assert [line.split()[0] for line in audit.strays(lab, (), 3)] == [str(children[1].pid)]
+        assert audit.strays(lab, (children[1].pid,)) == []
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+            assert child.stdout is not None
+            child.stdout.close()
