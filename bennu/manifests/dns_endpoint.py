@@ -8,15 +8,17 @@ from typing import Any
 from bennu.errors import ConfigError
 from bennu.manifests import yaml_edit, yaml_read
 
-_TARGET = yaml_edit.Target("DNSEndpoint")
+_KIND = "DNSEndpoint"
+# (namespace, name) of the document, None where the file has only one.
+Which = tuple[str, str] | None
 # The types that name a place; a TXT or MX beside them is somebody's else.
 _ADDRESSES = ("A", "AAAA", "CNAME", "")
 
 
-def edited(text: str, records: tuple[str, ...], balancer: str, file: str) -> str:
+def edited(text: str, records: tuple[str, ...], balancer: str, file: str, which: Which = None) -> str:
     """The file with every record of *records* pointing at *balancer* alone. Raises ConfigError for a record that isn't there once, or is of a type that cannot hold it."""
     for record in records:
-        found = _endpoints(text, file)
+        found = _endpoints(text, file, which)
         fitting = [index for index, one in enumerate(found) if _name(one.get("dnsName")) == _name(record) and _type(one) in _ADDRESSES]
         if not fitting:
             raise ConfigError(f"the DNSEndpoint has no record {record}", file=file, next_step="add it, or correct dns.records in bennu.yaml")
@@ -28,20 +30,25 @@ def edited(text: str, records: tuple[str, ...], balancer: str, file: str) -> str
                 file=file,
                 next_step="correct its recordType",
             )
-        text = yaml_edit.set_value(text, _TARGET, ("spec", "endpoints", fitting[0], "targets"), [balancer], file)
+        text = yaml_edit.set_value(text, yaml_edit.Target(_KIND, *reversed(which or ())), ("spec", "endpoints", fitting[0], "targets"), [balancer], file)
     return text
 
 
-def ttl(text: str, file: str) -> int:
+def ttl(text: str, file: str, which: Which = None) -> int:
     """The longest recordTTL in seconds; 0 where none is said. Raises ConfigError for one that is no number."""
-    found = [one.get("recordTTL") or 0 for one in _endpoints(text, file)] if text else []
+    found = [one.get("recordTTL") or 0 for one in _endpoints(text, file, which)] if text else []
     if any(not isinstance(one, int) or isinstance(one, bool) for one in found):
         raise ConfigError("a recordTTL is no number of seconds", file=file)
     return max(found, default=0)
 
 
-def _endpoints(text: str, file: str) -> list[dict[str, Any]]:
-    return yaml_read.mappings(yaml_read.single(text, "DNSEndpoint", file), ("spec", "endpoints"), file)
+def _endpoints(text: str, file: str, which: Which) -> list[dict[str, Any]]:
+    target = yaml_edit.Target(_KIND, *reversed(which or ()))
+    found = [one for one in yaml_read.objects(text, file) if target.fits(one)]
+    if len(found) != 1:
+        named = f" {'/'.join(which)}" if which else ""
+        raise ConfigError(f"one {_KIND}{named} was expected, {len(found)} found", file=file, next_step="dns.endpoint in bennu.yaml names it")
+    return yaml_read.mappings(found[0], ("spec", "endpoints"), file)
 
 
 def _name(value: object) -> str:

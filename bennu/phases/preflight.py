@@ -15,6 +15,7 @@ from bennu.core.verdict import Verdict, failed, opened, shut, unknown
 from bennu.errors import BennuError, SplitBrainError
 from bennu.manifests import flux_sync, ingress_routing, traffic_state, tree
 from bennu.phases.base import World
+from bennu.phases.dns_writer import record_writer
 from bennu.phases.draining import declared
 from bennu.phases.kinds import CRONJOB, DEPLOYMENT, EXPORTED, FLUX_OWNER, SERVICE, STATEFULSET, labels_of, name_of, namespace_of
 from bennu.phases.mesh_linking import expected_services
@@ -260,6 +261,7 @@ CHECKS: tuple[Check, ...] = (
     Check("redis.source", "the source's Redis", "docs/architecture.md says what a hand-over needs", redis_ready),
     Check("redis.operator", "nobody else moves Redis", "run Redis as a plain StatefulSet, or redis: [] for a managed one", redis_not_operated),
     Check("metrics.source", "Prometheus", "check metrics.prometheus.url and metrics.selector", metrics_answer),
+    Check("dns.writer", "who writes the records", "mend ExternalDNS' flags, or dns.controller and dns.txt_owner", record_writer),
     Check("provisioner.source", "the source's infrastructure", "import it into the provisioner's state, or --keep-source", source_provisioned),
     Check("target.absent", "the target", "choose another --to, or --adopt to take it as it is", target_absent),
 )

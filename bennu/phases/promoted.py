@@ -76,7 +76,7 @@ class Dns(FluxStep):
             return ()
         path = world.path(self.home(world), tree.DNS)
         text = world.systems.repository.read(path) or ""
-        return (Edit(path, dns_endpoint.edited(text, tuple(dns.records), balancer(world, self.colour(world)), path)),)
+        return (Edit(path, dns_endpoint.edited(text, tuple(dns.records), balancer(world, self.colour(world)), path, endpoint_of(world))),)
 
     def then(self, world: World) -> Verdict:
         """Every configured server answers with the new target alone."""
@@ -119,6 +119,12 @@ class Ttl(GateStep):
         return policy.dns_timeout_s + policy.dns_ttl_s
 
 
+def endpoint_of(world: World) -> dns_endpoint.Which:
+    """Which DNSEndpoint of the file, where bennu.yaml says it."""
+    where = world.conf.dns.endpoint if world.conf.dns else None
+    return None if where is None else (where.namespace, where.name)
+
+
 def balancer(world: World, colour: Colour) -> str:
     """Hostname (or address) of a cluster's ingress load balancer, from the Service's status. Raises DependencyDown while there is none."""
     dns = world.conf.dns
@@ -152,7 +158,7 @@ def _ttl(world: World) -> int:
     """The record's own TTL where Git says it, else the policy's."""
     home = next((colour for colour in (world.rotation.source, world.rotation.target) if world.text(colour, tree.DNS) is not None), None)
     text = "" if home is None else world.text(home, tree.DNS) or ""
-    return dns_endpoint.ttl(text, tree.DNS) or world.policy.dns_ttl_s
+    return dns_endpoint.ttl(text, tree.DNS, endpoint_of(world)) or world.policy.dns_ttl_s
 
 
 def _steps(world: World) -> tuple[Step, ...]:

@@ -75,7 +75,7 @@ def files(*, redis: bool, apps: tuple[str, ...], dns: bool) -> dict[str, str]:
         "catalogs/apps/workers.yaml": f"{_deployment('dispatcher', 'payments')}---\n{_CRONJOB}",
     }
     if dns:
-        found |= {f"{here}/dns.yaml": _DNS, "catalogs/platform/external-dns.yaml": _deployment("external-dns", "external-dns")}
+        found |= {f"{here}/dns.yaml": _DNS, "catalogs/platform/external-dns.yaml": _EXTERNAL_DNS}
     for app in apps:
         found[f"catalogs/apps/{app}.yaml"] = f"{_deployment(app, 'payments')}---\n{_service(app, 'payments', 8080)}"
     for variant in ("hot-writer", "warm-reader") if redis else ():
@@ -152,6 +152,16 @@ spec:
       recordTTL: {TTL_S}
       targets:
         - apisix-gateway-blue.test
+"""
+_EXTERNAL_DNS = """apiVersion: apps/v1
+kind: Deployment
+metadata: {name: external-dns, namespace: external-dns}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: external-dns}}
+  template:
+    metadata: {labels: {app: external-dns}}
+    spec: {containers: [{name: external-dns, args: [--source=crd, --txt-owner-id=prod-use1]}]}
 """
 _CRDS = (
     "gitrepositories source.toolkit.fluxcd.io v1 GitRepository",

@@ -84,6 +84,19 @@ def test_a_record_points_at_the_load_balancer_alone_and_the_rest_stays() -> None
     assert dns_endpoint.edited(edited, ("API.acme.com.",), "old.elb.amazonaws.com", "f") == DNS
 
 
+def test_one_endpoint_of_several_is_found_by_its_name() -> None:
+    named = [DNS.replace("kind: DNSEndpoint\n", f"kind: DNSEndpoint\nmetadata: {{name: {name}, namespace: flux-system}}\n") for name in ("public", "other")]
+    two = "---\n".join(named)
+    with pytest.raises(ConfigError, match="one DNSEndpoint was expected, 2 found"):
+        dns_endpoint.edited(two, ("api.acme.com",), "new.elb.amazonaws.com", "f")
+    edited = dns_endpoint.edited(two, ("api.acme.com",), "new.elb.amazonaws.com", "f", ("flux-system", "other"))
+    assert edited.startswith(f"{named[0]}---\n")
+    assert edited.count("new.elb.amazonaws.com") == 1
+    assert dns_endpoint.ttl(edited, "f", ("flux-system", "other")) == 300
+    with pytest.raises(ConfigError, match="one DNSEndpoint flux-system/absent was expected, 0 found"):
+        dns_endpoint.ttl(edited, "f", ("flux-system", "absent"))
+
+
 def test_several_targets_become_one() -> None:
     edited = dns_endpoint.edited(DNS, ("www.acme.com",), "203.0.113.9", "f")
     assert 'recordTTL: 300, targets: ["203.0.113.9"]}' in edited
