@@ -47,8 +47,8 @@ class _Hands:
     target: Critical
 
 
-class CatchUpMissed(StepAborted):
-    """The target did not reach the source's offset within its share of the pause."""
+class NotNow(StepAborted):
+    """Nothing was changed, or it was let go of within the pause, and what stood in the way passes by itself: worth another try."""
 
 
 class HandOver(Step):
@@ -78,8 +78,8 @@ class HandOver(Step):
             try:
                 with _connected(world) as hands:
                     return _Section(world, pen, hands, figures).run(resume=attempt > 0 or intent_of(world.facts) is not None)
-            except CatchUpMissed as late:
-                # Nothing was changed: the source was let go of within the pause. A burst of writes passes; a link that is too slow does not.
+            except NotNow as late:
+                # A burst of writes or a save passes; a link that is too slow does not.
                 if attempt + 1 == world.policy.switchover_tries:
                     raise
                 distance = world.policy.retry_s * 2**attempt
@@ -176,11 +176,11 @@ class _Section:
             raise StepAborted("replica-read-only is 'no': a fenced server would accept writes")
         if source.saving_or_loading or target.saving_or_loading:
             # The pre-check is some seconds old; a full synchronisation since then would show here, and a kill during its rewrite would lose the replica's data.
-            raise StepAborted("a save, a rewrite or a load has begun since the pre-check")
+            raise NotNow("a save, a rewrite or a load has begun since the pre-check")
         try:
             lag_threshold(source.offset - target.offset, self._world.policy.max_lag_bytes)
         except ReplicationLagError as error:
-            raise StepAborted(error.message) from error
+            raise NotNow(error.message) from error
         facts = {"intent.open": "true", "intent.replid": source.replid, "intent.source_run_id": source.run_id, "intent.target_run_id": target.run_id}
         self._pen.intend(facts)
         self._figures.clear()
@@ -196,7 +196,7 @@ class _Section:
         if not self._reaches(paused_at):
             self._hands.source.unpause()
             self._pointers.flip(self._at_source)
-            raise CatchUpMissed("the target did not catch up within its share of the pause")
+            raise NotNow("the target did not catch up within its share of the pause")
         fenced = self._hands.source.fence(PARKING)
         if not fenced.persisted:
             self._back_to_source()

@@ -135,3 +135,22 @@ def test_a_hand_over_that_was_given_up_twice_succeeds_the_third_time() -> None:
     last = Pilot(world).resume()
     assert last.error is None, last
     at_rest(world, Colour.GREEN)
+
+
+def test_a_save_that_begins_after_the_pre_check_is_waited_for() -> None:
+    """Redis saves when it likes; that is no reason to send users' traffic back."""
+    world, begins = entered(State.SWITCHOVER_LOCKED, FAST), [True]
+
+    def saves(name: str) -> None:
+        knobs = world.servers[Colour.BLUE].knobs
+        if name == "kubernetes.blue.patch" and begins[0]:  # the stop of what may run only once comes after the pre-check
+            begins[0], knobs.saving = False, True
+        elif name == "redis.blue.kill_named":
+            knobs.saving = False
+
+    pilot = Pilot(world, taps=Taps(before=saves))
+    pilot.watch = until(State.PROMOTED)
+    outcome = pilot.resume()
+    assert not begins[0]
+    assert outcome.standing.state is State.PROMOTED, outcome
+    assert (world.violations, world.lost(), world.writable()) == ([], [], ["green"])
