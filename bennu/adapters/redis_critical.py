@@ -5,12 +5,14 @@ It only says things to one server; their order, and why it is safe, is in ``phas
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from bennu.adapters import redis_reading as reading
+from bennu.adapters.redis_follower import Follower
 from bennu.adapters.redis_link import Link, Refusal, Reply
 from bennu.errors import GateRefused, OperatorNeeded, StoppedSafe
-from bennu.ports.redis import Address, Fenced, Observation
+from bennu.ports.redis import Address, Fenced, Observation, Position
 
 _SPARED = "bennu-"
 _SLICE = 200  # clients cut in one write, so that a server with thousands is not kept busy with one
@@ -32,12 +34,25 @@ class CriticalLink:
         except reading.Unreadable as error:
             raise self._refused("INFO", str(error)) from None
 
-    def offset(self) -> tuple[bool, int]:
+    def position(self) -> Position:
         """See the port. ``INFO replication`` goes in the same write: ROLE alone says -1 for a replica without a link."""
         try:
-            return reading.role_offset(self._link.send(("ROLE",), ("INFO", "replication")))
+            return reading.position(self._link.send(*reading.POSITION))
         except reading.Unreadable as error:
             raise self._refused("ROLE", str(error)) from None
+
+    def round_trip(self) -> float:
+        """See the port. The quickest of three: a longer one tells of the machine, not of the way."""
+        took = []
+        for _ in range(3):
+            begun = time.perf_counter()
+            self._link.one("PING")
+            took.append(time.perf_counter() - begun)
+        return min(took)
+
+    def following(self, every_s: float) -> Follower:
+        """See the port."""
+        return Follower(self._link, every_s)
 
     def pause(self, milliseconds: int) -> int:
         """See the port. Raises GateRefused if the server is no master, or won't pause; the pause is taken back then."""
@@ -70,15 +85,15 @@ class CriticalLink:
         self.persisted = rewritten == "OK"
         if role[0] == "master":
             return Fenced(int(role[1]), self.persisted)
-        return Fenced(self.offset()[1], self.persisted)
+        return Fenced(self.position().offset, self.persisted)
 
     def make_master(self) -> str:
         """See the port."""
         # Safe to repeat: on a master REPLICAOF NO ONE changes nothing, the replid neither.
-        done, rewritten = self._transaction(("REPLICAOF", "NO", "ONE"), ("CONFIG", "REWRITE"))
+        done, rewritten, facts = self._transaction(("REPLICAOF", "NO", "ONE"), ("CONFIG", "REWRITE"), ("INFO", "replication"))
         self._ok("REPLICAOF NO ONE", done)
         self.persisted = rewritten == "OK"
-        return reading.info(self._link.one("INFO", "replication")).get("master_replid", "")
+        return reading.info(facts).get("master_replid", "")
 
     def attach(self, master: Address) -> None:
         """See the port."""

@@ -56,6 +56,7 @@ class Link:
         where = endpoint.address()
         self.address = where
         self._lost = ""
+        self._owed = 0  # replies that will come and were not read yet
         self._connection = _unconnected(where, endpoint.timeout_s if timeout_s is None else timeout_s)
         try:
             self._connection.connect()  # sets TCP_NODELAY; authenticates nobody, since it was given no credential
@@ -65,22 +66,43 @@ class Link:
 
     def send(self, *commands: Sequence[str | int]) -> list[Reply]:
         """All *commands* in one write; their replies in order. Raises ConnectionError (also for a time-out: later replies could not be told apart)."""
+        self.post(*commands)
+        self.replies(self._owed - len(commands))  # of what was posted before and nobody waited for
+        return self.replies(len(commands))
+
+    def post(self, *commands: Sequence[str | int]) -> None:
+        """Write *commands* without waiting for their replies. Raises ConnectionError."""
         if self._lost:
             raise ConnectionError(self._lost)
-        from redis.exceptions import ResponseError
-
-        replies: list[Reply] = []
         try:
             packed = self._connection.pack_commands([[str(part) for part in command] for command in commands])
             self._connection.send_packed_command([b"".join(packed)], check_health=False)
-            for _ in commands:
-                try:
-                    replies.append(_plain(self._connection.read_response(disconnect_on_error=False)))
-                except ResponseError as error:
-                    replies.append(Refusal(str(error)))
         except Exception as error:
             raise self._losing(error) from None
-        return replies
+        self._owed += len(commands)
+
+    def replies(self, count: int) -> list[Reply]:
+        """The next *count* replies to what was posted. Raises ConnectionError (also for a time-out)."""
+        from redis.exceptions import ResponseError
+
+        found: list[Reply] = []
+        try:
+            for _ in range(count):
+                try:
+                    found.append(_plain(self._connection.read_response(disconnect_on_error=False)))
+                except ResponseError as error:
+                    found.append(Refusal(str(error)))
+        except Exception as error:
+            raise self._losing(error) from None
+        self._owed -= count
+        return found
+
+    def answered(self, seconds: float) -> bool:
+        """Whether a reply begins to come within *seconds*. Raises ConnectionError."""
+        try:
+            return bool(self._connection.can_read(timeout=seconds))
+        except Exception as error:
+            raise self._losing(error) from None
 
     def one(self, *command: str | int) -> Reply:
         """One command, one reply."""

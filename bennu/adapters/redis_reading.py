@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bennu.adapters.redis_link import Refusal, Reply
-from bennu.ports.redis import Address, Observation, Replica
+from bennu.ports.redis import Address, Observation, Position, Replica
 
 # What ``observation`` needs, in this order, in one write. CONFIG may be missing or forbidden (managed services): then what it would say counts as unsafe.
 QUESTIONS: tuple[tuple[str, ...], ...] = (
@@ -17,6 +17,7 @@ QUESTIONS: tuple[tuple[str, ...], ...] = (
     ("CONFIG", "GET", "dir"),
     ("PUBSUB", "NUMSUB", "__sentinel__:hello"),
 )
+POSITION: tuple[tuple[str, ...], ...] = (("ROLE",), ("INFO", "replication"))
 _NO_REPLID = "0" * 40
 
 
@@ -80,15 +81,15 @@ def observation(replies: Sequence[Reply]) -> Observation:
     )
 
 
-def role_offset(replies: Sequence[Reply]) -> tuple[bool, int]:
-    """(is master, offset) from ``ROLE`` and ``INFO replication``.
+def position(replies: Sequence[Reply]) -> Position:
+    """From the replies to POSITION.
 
     A master's ROLE is exact. A replica's is -1 while its link is down (parked, above all), where INFO's ``master_repl_offset`` still says what it holds.
     """
     role, facts = replies[0], info(replies[1])
     if isinstance(role, Refusal):
         raise Unreadable(role.text)
-    return role[0] == "master", _offset(facts, role)
+    return Position(role[0] == "master", _offset(facts, role), facts.get("master_replid", ""))
 
 
 def clients(reply: Reply) -> Iterator[Client]:

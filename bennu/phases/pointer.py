@@ -26,9 +26,11 @@ class Pointers:
     def __init__(self, world: World) -> None:
         self._world = world
         self._versions: dict[Colour, str] = {}
+        self.took_s = 0.0  # how long the slower of the last writes took: what a flip will cost
 
     def claim(self) -> None:
         """Write our epoch on both, only over a lower or equal one, and hold Flux off. Raises LockLost."""
+        self.took_s = 0.0
         for colour in (self._world.rotation.source, self._world.rotation.target):
             live = self._live(colour)
             theirs = int(annotations_of(live).get(EPOCH, "0"))
@@ -82,6 +84,7 @@ class Pointers:
             "metadata": {"name": ref.name, "namespace": ref.namespace, "annotations": annotations, "resourceVersion": self._versions.get(colour, "")},
             "data": dict(data),
         }
+        begun = self._world.systems.clock.boot()
         try:
             # Force: Flux' manager owns the keys, and handing them over for these moments is the point. Safe to repeat: same epoch, same content.
             live = self._world.systems.cluster(colour).apply(obj, force=True)
@@ -90,6 +93,7 @@ class Pointers:
                 f"somebody else wrote the pointer of {colour.cluster} during the switchover: {error}", next_step="bennu rotate status --why"
             ) from error
         self._versions[colour] = str(live["metadata"]["resourceVersion"])
+        self.took_s = max(self.took_s, self._world.systems.clock.boot() - begun)
 
     def _live(self, colour: Colour) -> Json:
         found = self._world.systems.cluster(colour).get(self._ref())

@@ -1,4 +1,4 @@
-"""S6 SWITCHOVER_LOCKED: the runbook around the critical section (``hand_over``).
+"""S6 SWITCHOVER_LOCKED: the runbook around the critical section (``hand_over``, ``section``).
 
 Before it: the pre-check, which no client notices, and the stop of what may run only once. After it: one commit that flips both clusters, Flux let back onto the pointer
 objects only once Git says the same, and the start of what may run only once at the new master.
@@ -18,10 +18,11 @@ from bennu.phases import pointer, warm_directory
 from bennu.phases.active_only import Start, Stop
 from bennu.phases.base import Effect, GateStep, GitStep, Pen, Phase, Seen, Step, World
 from bennu.phases.data_syncing import lag_point
-from bennu.phases.hand_over import HandOver, server
+from bennu.phases.hand_over import HandOver
 from bennu.phases.mesh_linking import view
 from bennu.phases.pointer import Pointers, desired
 from bennu.phases.reconciled import applied, hurry
+from bennu.phases.section import server
 from bennu.phases.traffic_canary import ToSource
 from bennu.ports.redis import Observation
 from bennu.ports.repository import Edit

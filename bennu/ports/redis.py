@@ -64,11 +64,27 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where a server stands: ``offset`` bytes of the history *replid*."""
+
+    is_master: bool
+    offset: int
+    replid: str
+
+
+@dataclass(frozen=True)
 class Fenced:
     """Proof of the fence: the offset inside the transaction, and whether the configuration was written so that a restart comes back parked."""
 
     offset: int
     persisted: bool
+
+
+class Following(Protocol):
+    """A replica's own position, asked again and again without waiting for each answer: on a long way a round trip is saved at every look."""
+
+    def reaches(self, offset: int, replid: str, seconds: float) -> bool:
+        """Whether it is seen, within *seconds*, as a replica that holds at least *offset* bytes of the history *replid*. False at once where it is a master. Raises ConnectionError."""
 
 
 class Critical(Protocol):
@@ -77,8 +93,14 @@ class Critical(Protocol):
     def observe(self) -> Observation:
         """As RedisServer.observe, on this connection."""
 
-    def offset(self) -> tuple[bool, int]:
-        """(is master, replication offset) by ``ROLE``: one round trip."""
+    def position(self) -> Position:
+        """By ``ROLE`` and ``INFO replication``: one round trip."""
+
+    def round_trip(self) -> float:
+        """Seconds of the quickest of a few PINGs."""
+
+    def following(self, every_s: float) -> AbstractContextManager[Following]:
+        """Ask for the position every *every_s* while the context is open; nothing else may be asked on this connection meanwhile."""
 
     def pause(self, milliseconds: int) -> int:
         """``CLIENT PAUSE ms WRITE`` and ``ROLE`` pipelined; the source's offset inside the pause. The pause ends by itself: it is the dead-man's switch."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
-from bennu.ports.redis import Address, Critical, Fenced, Observation, Replica
+from bennu.ports.redis import Address, Critical, Fenced, Following, Observation, Position, Replica
 
 _numbers = itertools.count(1)
 
@@ -264,6 +264,23 @@ def _with_empty_second(history: tuple[str, int]) -> tuple[str, str, int]:
     return history[0], "", history[1]
 
 
+@dataclass(frozen=True)
+class Polled:
+    """Port ``Following``: asks, and asks again."""
+
+    position: Callable[[], Position]
+    now: Callable[[], float]
+
+    def reaches(self, offset: int, replid: str, seconds: float) -> bool:
+        deadline = self.now() + seconds
+        while True:
+            seen = self.position()
+            if seen.is_master or (seen.replid == replid and seen.offset >= offset):
+                return not seen.is_master
+            if self.now() > deadline:
+                return False
+
+
 @dataclass
 class MemoryCritical:
     """Port ``Critical``: dies with its connection."""
@@ -275,9 +292,17 @@ class MemoryCritical:
     def observe(self) -> Observation:
         return self._live().seen()
 
-    def offset(self) -> tuple[bool, int]:
+    def position(self) -> Position:
         state = self._live().state
-        return state.master is None, state.offset
+        return Position(state.master is None, state.offset, state.replid)
+
+    def round_trip(self) -> float:
+        self._live()
+        return 0.001
+
+    @contextmanager
+    def following(self, every_s: float) -> Iterator[Following]:
+        yield Polled(self.position, self.server.now)
 
     def pause(self, milliseconds: int) -> int:
         server = self._live()

@@ -15,6 +15,7 @@ from bennu.ports.kubernetes import Kubernetes
 from bennu.ports.redis import RedisServer
 from bennu.ports.repository import RequestBox
 from tests.sim.memory_checkpoint import MemoryCheckpoint
+from tests.sim.memory_redis import Polled
 from tests.sim.memory_repository import MemoryRepository
 from tests.sim.memory_requests import MemoryRequestBox
 from tests.sim.universe import Universe
@@ -32,7 +33,7 @@ READS = frozenset(
         "head",
         "list",
         "observe",
-        "offset",
+        "position",
         "fetch",
         "traffic",
         "gateway_alive",
@@ -79,7 +80,9 @@ class Seam:
         found = getattr(self._system, attribute)
         if attribute == "critical":
             return self._critical
-        if attribute == "offset":
+        if attribute == "following":
+            return self._following
+        if attribute == "position":
             # Polled without a wait between: a round trip takes a millisecond, or no deadline would ever come.
             self._universe.clock.sleep_laptop(0.001)
         if attribute not in EFFECTS and not (self._taps.reads and attribute in READS):
@@ -101,6 +104,11 @@ class Seam:
                 return result
 
         return called
+
+    @contextmanager
+    def _following(self, every_s: float) -> Iterator[Polled]:
+        # Asked for anew each time: that is what lets time pass between two looks.
+        yield Polled(lambda: self.position(), self._universe.clock.boot)  # noqa: PLW0108
 
     @contextmanager
     def _critical(self, name: str) -> Iterator[Any]:

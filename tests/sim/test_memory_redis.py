@@ -39,7 +39,7 @@ def test_a_source_that_is_parked_keeps_what_the_target_lacks(net: RedisNet, pair
     blue.client_write("late", "1")
     with blue.critical("bennu-x-1") as critical:
         critical.fence(NOWHERE)
-        assert critical.offset()[1] > green.state.offset
+        assert critical.position().offset > green.state.offset
         critical.make_master()
     net.heal(green, blue)
     assert green.state.keys == {"first": "1", "late": "1"}

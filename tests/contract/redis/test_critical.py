@@ -12,14 +12,15 @@ NAME = "bennu-prod-us-east-1-7-1"
 
 
 def reached(target: Critical, offset: int) -> None:
-    until(lambda: target.offset()[1] >= offset, f"the target reaches {offset}")
+    until(lambda: target.position().offset >= offset, f"the target reaches {offset}")
 
 
 def test_a_pause_holds_users_writes_back_and_says_where_the_source_stands(linked: tuple[Hands, Hands]) -> None:
     source, _ = linked
     with source.server.critical(NAME) as critical:
         offset = critical.pause(5000)
-        assert critical.offset() == (True, offset) or critical.offset()[1] > offset
+        assert critical.position().is_master
+        assert critical.position().offset >= offset
         assert not source.write("during", "1")
         critical.unpause()
         assert source.write("after", "1")
@@ -37,7 +38,8 @@ def test_the_fence_proves_its_offset_and_refuses_every_later_write(linked: tuple
         fenced = critical.fence(parking())
         assert fenced.offset >= paused
         assert fenced.persisted
-        assert critical.offset() == (False, fenced.offset)
+        standing = critical.position()
+        assert (standing.is_master, standing.offset) == (False, fenced.offset)
         critical.unpause()
     assert not source.write("late", "1")
     seen = source.server.observe()
@@ -116,7 +118,7 @@ def test_a_configuration_that_cannot_be_written_is_said(linked: tuple[Hands, Han
     source.lose_config_file()
     with source.server.critical(NAME) as critical:
         assert not critical.fence(parking()).persisted
-        assert critical.offset()[0] is False
+        assert critical.position().is_master is False
 
 
 def test_a_fence_on_a_server_whose_replicas_accept_writes_is_taken_back(linked: tuple[Hands, Hands]) -> None:
@@ -126,7 +128,7 @@ def test_a_fence_on_a_server_whose_replicas_accept_writes_is_taken_back(linked: 
         critical.pause(2000)
         with pytest.raises(StoppedSafe, match="replica-read-only"):
             critical.fence(parking())
-        assert critical.offset()[0]
+        assert critical.position().is_master
         critical.unpause()
     assert source.write("after", "1")
 
@@ -135,7 +137,7 @@ def test_a_connection_that_was_lost_stays_lost_although_the_server_is_back(both:
     server = both[0].server
     with server.critical(NAME) as critical:
         both[0].crash()
-        for ask in (critical.offset, critical.observe, critical.unpause, lambda: critical.fence(parking())):
+        for ask in (critical.position, critical.observe, critical.unpause, lambda: critical.fence(parking())):
             with pytest.raises(ConnectionError):
                 ask()
     assert server.observe().is_master
@@ -148,8 +150,8 @@ def test_users_are_cut_and_bennus_own_connections_are_spared(both: tuple[Hands, 
         assert critical.cut_clients() == 2
         assert not one()
         assert not two()
-        assert critical.offset()[0]
-        assert other.offset()[0]
+        assert critical.position().is_master
+        assert other.position().is_master
 
 
 def test_a_replica_takes_no_probe(linked: tuple[Hands, Hands]) -> None:

@@ -101,7 +101,7 @@ def test_a_fence_that_an_acl_forbids_changes_nothing(real: RealHands) -> None:
 def test_only_what_is_asked_goes_over_the_critical_connection(real: RealHands) -> None:
     real.ask("CONFIG", "RESETSTAT")
     with real.server.critical("bennu-prod-us-east-1-7-1") as critical:
-        critical.offset()
+        critical.position()
     stats = real.ask("INFO", "commandstats")
     assert isinstance(stats, str)
     for needless in ("cmdstat_hello", "cmdstat_ping", "cmdstat_client|setinfo", "cmdstat_select"):
@@ -126,7 +126,7 @@ def test_a_frozen_server_loses_the_critical_connection_within_its_time_out(real:
     with real.server.critical("bennu-prod-us-east-1-7-1") as critical:
         real.freeze()
         with pytest.raises(ConnectionError, match="in time"):
-            critical.offset()
+            critical.position()
         real.thaw()
         with pytest.raises(ConnectionError, match="in time"):
-            critical.offset()
+            critical.position()

@@ -79,9 +79,9 @@ def test_connections_of_earlier_epochs_are_cut_and_stay_cut(both: tuple[Hands, H
         assert server.kill_named("prod-us-east-1-7", 2) == 1
         for _ in range(2):
             with pytest.raises(ConnectionError):
-                old.offset()
-        assert current.offset()[0]
-        assert other.offset()[0]
+                old.position()
+        assert current.position().is_master
+        assert other.position().is_master
         assert server.kill_named("prod-us-east-1-7", 2) == 0
 
 

@@ -1,0 +1,239 @@
+"""One pass of the critical section over one pair of connections: announce, pause, catch up, fence with proof, promote, release, verify.
+
+The intent is pushed while both named connections are open (the swap proves the lock); the short ``CLIENT PAUSE`` is the dead-man's switch; the fence's transaction answers
+the source's last offset O and writes its configuration, so that a restart comes back parked; only a target that has reached O is promoted. No timer decides, and no Git
+round trip lies between pause and release. Three things overlap, none of which the order forbids: the target's position is asked ahead of the answers; promotion and pointers go out
+together once the proof is there (a pointer that names a target which was not promoted after all is in the resume table); and the source's clients are let go as soon as the pointers
+say where to go, since by then the fence holds them back, not the pause.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bennu.core.invariants import lag_threshold
+from bennu.core.pause import Prediction, RoundTrips, predicted
+from bennu.core.switchover import Decision, Intent, Server, Todo, decide, may_attach, stray_bytes
+from bennu.errors import BennuError, DependencyDown, DurableStateError, OperatorNeeded, ReplicationLagError, SplitBrainError
+from bennu.phases.base import Effect, Pen, StepAborted, World
+from bennu.phases.data_syncing import mirror_address
+from bennu.phases.pointer import Pointers, desired, sets_maintenance
+from bennu.ports.redis import Address, Critical, Following, Observation
+
+# Nothing listens on port 1 of the loopback. The source must not be given the target's address before the promotion: were the target behind, the source would be
+# answered FULLRESYNC and wipe itself (measured, facts.md).
+PARKING = Address("127.0.0.1", 1)
+# The target is asked this many times in a round trip, but not so often that a server on loopback has no time for anything else.
+_LOOKS = 16
+_SHORTEST_S, _LONGEST_S = 0.0003, 0.005
+
+
+def server(seen: Observation) -> Server:
+    """An observation as the decisions take it."""
+    return Server(seen.is_master, seen.link_up, seen.run_id, seen.replid, seen.replid2, seen.offset, seen.second_offset)
+
+
+def intent_of(facts: Mapping[str, str]) -> Intent | None:
+    """The intent that the journal holds, None where none is open."""
+    if facts.get("intent.open") != "true":
+        return None
+    return Intent(facts["intent.replid"], facts["intent.source_run_id"], facts["intent.target_run_id"])
+
+
+@dataclass(frozen=True)
+class Hands:
+    """The two connections of the critical section."""
+
+    source: Critical
+    target: Critical
+
+
+class NotNow(StepAborted):
+    """Nothing was changed, or it was let go of within the pause, and what stood in the way passes by itself: worth another try."""
+
+
+class Section:
+    """One pass. *figures* is what this holder noted so far; it outlives a lost connection."""
+
+    def __init__(self, world: World, pen: Pen, hands: Hands, figures: dict[str, str]) -> None:
+        self._world, self._pen, self._hands, self._figures = world, pen, hands, figures
+        self._pointers = Pointers(world)
+        # Computed here, since editing text takes longer than the whole pause.
+        self._at_target, self._at_source = (desired(world, colour) for colour in (world.rotation.target, world.rotation.source))
+        self._clock = world.systems.clock
+        self._began = 0.0
+        self._flipped = 0.0
+
+    def run(self, *, resume: bool) -> Effect:
+        """The whole section; the journal's figures."""
+        if not resume:
+            self._announce()
+            return self._from_pause()
+        # Take-over and every resume: this swap proves the lock while both connections are open; then own the pointers, cut older connections, and only then read.
+        self._pen.intend({"resumed.epoch": str(self._world.epoch)})
+        self._pointers.claim()
+        for colour in (self._world.rotation.source, self._world.rotation.target):
+            self._world.systems.redis(colour).kill_named(str(self._world.rotation.id), self._world.epoch)
+        decision = self._decided()
+        self._pen.tell(f"resume: {decision.todo} ({decision.why})")
+        return self._resumed(decision)
+
+    def _decided(self) -> Decision:
+        source, target = server(self._hands.source.observe()), server(self._hands.target.observe())
+        return decide(source, target, intent_of(self._facts), self._pointers.names(self._world.rotation.target))
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        """The journal's, and what this holder noted since it began."""
+        return {**self._world.facts, **self._figures}
+
+    def _resumed(self, decision: Decision) -> Effect:
+        todo = decision.todo
+        if todo is Todo.RETRY:
+            self._announce()
+            return self._from_pause()
+        if todo is Todo.UNFENCE:
+            self._back_to_source()
+            raise StepAborted(decision.why)
+        if todo is Todo.PROMOTE:
+            self._began = self._clock.boot()
+            return self._from_promotion()
+        if todo is Todo.FENCE_SOURCE:
+            self._hands.source.fence(PARKING)
+            self._refuse_stray()
+        if todo in (Todo.FINISH, Todo.FENCE_SOURCE):
+            self._began = self._clock.boot()
+            self._tell_apps()
+            return self._released()
+        raise _refusal(decision)
+
+    # The passes
+
+    def _announce(self) -> None:
+        """Read the roles over these connections, and push the intent: the last Git round trip before the pause."""
+        source, target = self._hands.source.observe(), self._hands.target.observe()
+        if not source.is_master or target.is_master or not target.link_up or target.replid != source.replid:
+            raise StepAborted("source and target are not one master and its connected replica any more")
+        if not (source.read_only_replica and target.read_only_replica):
+            raise StepAborted("replica-read-only is 'no': a fenced server would accept writes")
+        if source.saving_or_loading or target.saving_or_loading:
+            # The pre-check is some seconds old; a full synchronisation since then would show here, and a kill during its rewrite would lose the replica's data.
+            raise NotNow("a save, a rewrite or a load has begun since the pre-check")
+        try:
+            lag_threshold(source.offset - target.offset, self._world.policy.max_lag_bytes)
+        except ReplicationLagError as error:
+            raise NotNow(error.message) from error
+        facts = {"intent.open": "true", "intent.replid": source.replid, "intent.source_run_id": source.run_id, "intent.target_run_id": target.run_id}
+        self._pen.intend(facts)
+        self._figures.clear()
+        self._figures |= facts
+        self._pointers.claim()
+        self._promise()
+        if sets_maintenance(self._world):
+            self._pointers.flip(desired(self._world, self._world.rotation.source, maintenance=True))
+
+    def _promise(self) -> None:
+        """Say how long writes will be held back, and stop here if that is more than was promised."""
+        source, target = self._hands.source.round_trip(), self._hands.target.round_trip()
+        found: Prediction = predicted(RoundTrips(source * 1000, target * 1000, self._pointers.took_s * 1000))
+        self._every_s = min(max(target / _LOOKS, _SHORTEST_S), _LONGEST_S)
+        self._figures["pause.predicted_ms"] = f"{found.total:.1f}"
+        self._pen.tell(f"writes will be paused for about {found.words()}")
+        budget = self._world.policy.pause_budget_ms
+        if found.total > budget:
+            raise StepAborted(f"writes would be paused for {found.words()}, and at most {budget} ms are promised (switchover.pause_budget)")
+
+    def _from_pause(self) -> Effect:
+        with self._hands.target.following(self._every_s) as target:
+            self._began = self._clock.boot()
+            # The dead-man's switch ends the pause by itself: never later than the group's budget.
+            paused_at = self._hands.source.pause(min(self._world.policy.pause_ms, self._world.policy.pause_budget_ms))
+            if not self._reaches(target, paused_at):
+                self._hands.source.unpause()
+                self._pointers.flip(self._at_source)
+                raise NotNow("the target did not catch up within its share of the pause")
+            fenced = self._hands.source.fence(PARKING)
+            if not fenced.persisted:
+                self._back_to_source()
+                raise StepAborted("the fence could not be written to the source's configuration: a restart would have come back writable")
+            if not self._reaches(target, fenced.offset):
+                self._back_to_source()
+                raise StepAborted(f"the target did not reach the offset proved inside the fence ({fenced.offset})")
+        self._figures["fence.offset"] = str(fenced.offset)
+        return self._from_promotion()
+
+    def _from_promotion(self) -> Effect:
+        # From here it only goes forward.
+        with ThreadPoolExecutor(1) as beside:
+            telling = beside.submit(self._tell_apps)
+            self._figures["promoted.replid"] = self._hands.target.make_master()
+            telling.result()
+        return self._released()
+
+    def _tell_apps(self) -> None:
+        """Both pointers, then whoever waits at the source: fenced, it answers READONLY, and the pointer says where to go."""
+        self._pointers.flip(self._at_target)
+        self._hands.source.unpause()
+        self._flipped = self._clock.boot()
+
+    def _released(self) -> Effect:
+        """Attach the old master as a replica, cut who is still connected to it, verify."""
+        pause = (self._clock.boot() - self._began) * 1000
+        source, target = self._hands.source.observe(), self._hands.target.observe()
+        restarted = source.run_id != self._facts.get("intent.source_run_id", source.run_id)
+        if not may_attach(server(source), server(target), source_restarted=restarted):
+            stray = stray_bytes(server(source), server(target))
+            raise OperatorNeeded(
+                f"the old master may hold writes that the new one does not ({'unknown' if stray is None else stray} bytes): it was not attached",
+                changed="the target is master and the pointers name it; the source stays fenced",
+                next_step="dump both sides before anything else; 'bennu rotate status --why' shows their histories",
+            )
+        self._hands.source.attach(mirror_address(self._world, self._world.rotation.source, self._world.rotation.target))
+        cut = self._hands.source.cut_clients()
+        self._verify()
+        self._pen.tell(f"writes were paused for {pause:.1f} ms; {cut} connections to the old master were cut")
+        return Effect(self._figures | {"intent.open": "false", "pause.ms": f"{pause:.1f}", "clients.cut": str(cut)})
+
+    def _verify(self) -> None:
+        """A write on the new master must be read on the old one: the reverse link lives, and a rollback would lose nothing."""
+        key, value = f"bennu:probe:{self._world.rotation.id}", secrets.token_hex(8)
+        self._hands.target.write_probe(key, value)
+        deadline = self._clock.boot() + self._world.policy.switchover_timeout_s / 4
+        while self._hands.source.read_probe(key) != value:
+            if self._clock.boot() > deadline:
+                self._pen.tell("the old master does not follow the new one yet: until it does, a rollback would not be lossless")
+                return
+            self._clock.wait(0.02)
+
+    # The way back, before the promotion
+
+    def _reaches(self, target: Following, offset: int) -> bool:
+        """The target's own offset (its ACKs come once a second), in the announced history, within this step's share of the pause."""
+        seconds = self._world.policy.pause_ms / 1000 * self._world.policy.catch_up_share
+        return target.reaches(offset, self._facts["intent.replid"], seconds)
+
+    def _back_to_source(self) -> None:
+        self._hands.source.make_master()
+        self._hands.source.unpause()
+        self._pointers.flip(self._at_source)
+
+    def _refuse_stray(self) -> None:
+        source, target = server(self._hands.source.observe()), server(self._hands.target.observe())
+        stray = stray_bytes(source, target)
+        if stray != 0:
+            raise SplitBrainError(
+                f"both servers were masters and the old one holds {'an unknown number of' if stray is None else stray} bytes that the new one lacks",
+                changed="the source was fenced; nothing was attached",
+                next_step="dump both sides, decide which writes to keep, then 'bennu rotate resume'",
+            )
+
+
+def _refusal(decision: Decision) -> BennuError:
+    if decision.todo is Todo.DIVERGENT:
+        return DurableStateError(decision.why, next_step="bennu rotate status --why")
+    if decision.todo is Todo.UNREACHABLE:
+        return DependencyDown(decision.why, next_step="make both Redis servers reachable, then 'bennu rotate resume'")
+    return OperatorNeeded(decision.why, next_step="bennu rotate status --why")

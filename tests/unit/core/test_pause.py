@@ -1,0 +1,36 @@
+"""How long a hand-over will hold writes back, from the ways there and back."""
+
+from __future__ import annotations
+
+import pytest
+
+from bennu.core.pause import SERVERS_MS, RoundTrips, predicted
+
+
+def test_on_no_distance_only_the_servers_work_counts() -> None:
+    assert predicted(RoundTrips(0, 0, 0)).total == SERVERS_MS
+
+
+def test_equal_ways_cost_two_round_trips_and_a_pointer_write_behind_the_promotion() -> None:
+    found = predicted(RoundTrips(20, 20, 0))
+    assert (found.redis - SERVERS_MS, found.pointer) == (40, 0)
+    assert predicted(RoundTrips(20, 20, 25)).pointer == 25
+
+
+def test_a_long_way_to_the_target_is_waited_for_at_each_proof() -> None:
+    near, far = predicted(RoundTrips(2, 2, 0)).redis, predicted(RoundTrips(2, 100, 0)).redis
+    assert far - near > 100
+
+
+def test_the_slowest_app_is_named() -> None:
+    found = predicted(RoundTrips(1, 1, 1), apps=60_000, slowest="payment-service")
+    assert found.total == pytest.approx(60_000 + found.redis + found.pointer)
+    assert "payment-service 60000 ms" in found.words()
+
+
+@pytest.mark.parametrize("trips", [RoundTrips(1, 1, 1), RoundTrips(20, 1, 5), RoundTrips(1, 20, 5), RoundTrips(200, 200, 400)])
+def test_a_longer_way_never_shortens_the_pause(trips: RoundTrips) -> None:
+    total = predicted(trips).total
+    assert predicted(RoundTrips(trips.source + 10, trips.target, trips.pointer)).total >= total
+    assert predicted(RoundTrips(trips.source, trips.target + 10, trips.pointer)).total >= total
+    assert predicted(RoundTrips(trips.source, trips.target, trips.pointer + 10)).total >= total
