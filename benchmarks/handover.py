@@ -1,44 +1,48 @@
-"""Hand the write authority over, once, by Bennu's own S6 step: the command that a harness judges from the clients' side.
+"""Hand the write authority over, as S6 does, between two servers named by the environment (``benchmarks/grounds.py`` has the contract). Exit 0: switched. Again: resume.
 
-The environment is that of :class:`benchmarks.section.Place`. Exit 0 means switched; run again, it resumes. The last line of stdout is JSON: ``pause_ms`` as Bennu
-measured it, ``facts`` as its journal would have them::
+::
 
-    SRC_HOST=… SRC_PORT=… … python -m benchmarks.handover [--reverse] [--pause-ms 500]
+    python benchmarks/handover.py [--reverse] [--accept-volatile]
+
+The last line on stdout is one JSON object with the pause as Bennu predicted and measured it. Errors go to stderr with Bennu's exit codes. It judges nothing about what it is run on but
+persistence: the pre-check of a rotation comes before this.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
+from pathlib import Path
 
-from benchmarks.section import Place, Section
-from bennu.core.policy import SPEC
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import grounds
+from benchmarks.section import Options, Section
 from bennu.errors import BennuError
-from bennu.phases.base import StepAborted
 
 
 def main() -> int:
-    """The exit code is Bennu's own; 5 where the step gave up and put everything back."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--reverse", action="store_true", help="from DST to SRC")
-    asked.add_argument("--pause-ms", type=int, default=SPEC.pause_ms, help="the dead-man's switch")
-    given = asked.parse_args()
-    place = Place.of(os.environ)
-    policy = dataclasses.replace(SPEC, pause_ms=given.pause_ms)
+    """Parse, run, print; the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--reverse", action="store_true", help="the way back: the source is what the target was")
+    parser.add_argument("--accept-volatile", action="store_true", help="go on where a server has no persistence")
+    parser.add_argument("--holder", default="bench@here", help="who drives, as user@host")
+    parser.add_argument("--take-over", default="", metavar="LOCK", help="the id of another holder's lock")
+    given = parser.parse_args()
+    options = Options(
+        holder=given.holder, take_over=given.take_over, accept_volatile=given.accept_volatile, tell=lambda line: print(line, file=sys.stderr, flush=True)
+    )
     try:
-        effect = Section(place.reversed() if given.reverse else place, policy).run()
-    except StepAborted as why:
-        sys.stderr.write(f"{why}\n")
-        return 5
+        done = Section(grounds.from_environment(os.environ, reverse=given.reverse), options=options).run()
     except BennuError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write(json.dumps({"pause_ms": float(effect.facts.get("pause.ms", 0)), "facts": dict(effect.facts)}) + "\n")
+        print(f"{error.message}\nchanged: {error.changed}\nnext: {error.next_step}", file=sys.stderr)
+        return error.code
+    figures = {name: value for name, value in done.facts.items() if name.startswith(("pause.", "clients."))}
+    print(json.dumps({"already": done.already, **figures}))
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -1,260 +1,239 @@
-"""Bennu's own hand-over step (S6) between two Redis servers and a pointer file: what the benchmark and the fault tests run, nothing of it copied.
+"""Bennu's own S6, built on two real servers, a pointer file and a journal file: what the benchmarks time and the fault tests break.
 
-Real are the step, its decisions and the Redis adapter. Around them stand small ports over files in a state directory: the pointer objects of both clusters, the journal with
-its swap, the two clusters' files. Where what runs is judged from, and how the two servers are found, is the environment contract of ``Place``.
+What runs is ``bennu.phases.hand_over.HandOver`` over the real adapters for Redis, Bennu's journal, lock and (where the step was aborted) S6's retreat; nothing of the procedure is written
+down here again. Around it: ``Grounds`` (the environment's contract), the small file-backed ports beside this module, and ``Seams``, by which a test gets between Bennu and its systems
+from outside. Running it again is the resume.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, cast
+from functools import cache
+from typing import Any, NoReturn
 
+from benchmarks.file_journal import FileRepository
+from benchmarks.file_pointer import NAME, NAMESPACE, SERVICE, SERVICE_NAMESPACE, TEMPLATE, FileCluster
+from benchmarks.grounds import Grounds
+from bennu.adapters.checkpoint import FileCheckpoint
 from bennu.adapters.clock import SystemClock
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.core.clusters import Colour, Group, RotationId
 from bennu.core.policy import SPEC, Policy
-from bennu.errors import LockLost
-from bennu.phases.base import Effect, Rotation, Systems, World
+from bennu.core.record import Kind
+from bennu.core.states import State
+from bennu.engine import lock
+from bennu.engine.journal import Entry, Holder, Journal
+from bennu.errors import BennuError, GateRefused, LockLost, StoppedSafe
+from bennu.manifests import tree
+from bennu.phases.base import Rotation, StepAborted, Systems, World
 from bennu.phases.hand_over import HandOver
-from bennu.ports.kubernetes import Conflict, Json, Kubernetes, Ref
-from bennu.ports.redis import Address, RedisServer
+from bennu.phases.switchover_locked import GiveUp
+from bennu.ports.clock import Clock
+from bennu.ports.kubernetes import Kubernetes
+from bennu.ports.redis import Address, Critical, Observation, RedisServer
+from bennu.ports.repository import Repository
 from bennu.settings import Settings
 
-GROUP = Group("bench", "loopback")
-_SETTINGS: dict[str, Any] = {
-    "version": 1,
-    "repository": {"remote": "https://git.test/fleet.git"},
-    "groups": {
-        str(GROUP): {
-            "clusters": {"blue": {"context": "blue"}, "green": {"context": "green"}},
-            "provisioner": {"kind": "command", "up": ["true"], "down": ["true"], "outputs": ["true"]},
-            "pointer": {"configmap": {"namespace": "payments", "name": "global-traffic-state"}},
-            "redis": [
-                {"name": "ledger", "service": {"namespace": "database", "name": "redis", "port": 6379}, "reach": "direct", "replicate_via": "endpoint"},
-            ],
-            "apps": [
-                {
-                    "name": "writer",
-                    "route": {"namespace": "payments", "name": "writer"},
-                    "service": {"namespace": "payments", "name": "writer", "port": 80},
-                    "reads_pointer": "watch",
-                }
-            ],
-            "metrics": {"prometheus": {"url": "http://127.0.0.1:1"}},
-        }
-    },
-}
-_STATE = """apiVersion: v1
-kind: ConfigMap
-metadata: {{name: global-traffic-state, namespace: payments}}
-data:
-  REDIS_READ_HOST: "redis.database.svc.cluster.local"
-  REDIS_WRITE_HOST: "{write}"
-  IS_WRITE_MASTER: "{master}"
-  MAINTENANCE_MODE: "false"
-"""
+GROUP = Group("bench", "here")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a hand-over happens. ``tool`` is how Bennu reaches a server, ``peer`` how the other server does, ``shown`` what apps read in the pointer file; keys are ``SRC``, ``DST``."""
+class Seams:
+    """What a test puts between Bennu and a system: each gets the real one and returns what Bennu shall see. ``critical`` is asked for each connection of the section."""
 
-    tool: Mapping[str, Address]
-    peer: Mapping[str, Address]
-    shown: Mapping[str, Address]
-    pointer: Path
-    state: Path
-    password: str = ""
-
-    @classmethod
-    def of(cls, env: Mapping[str, str]) -> Place:
-        """From ``SRC_HOST SRC_PORT SRC_REPL_HOST SRC_REPL_PORT PTR_SRC_HOST PTR_SRC_PORT``, the same of ``DST``, ``POINTER STATE_DIR`` and, where needed, ``REDIS_PASSWORD``."""
-
-        def both(pattern: str) -> dict[str, Address]:
-            return {end: Address(env[pattern.format(end) + "_HOST"], int(env[pattern.format(end) + "_PORT"])) for end in ("SRC", "DST")}
-
-        shown = both("PTR_{}") if "PTR_SRC_HOST" in env else both("{}")
-        return cls(both("{}"), both("{}_REPL"), shown, Path(env["POINTER"]), Path(env["STATE_DIR"]), env.get("REDIS_PASSWORD", ""))
-
-    def reversed(self) -> Place:
-        """The way back."""
-        swapped = [{"SRC": one["DST"], "DST": one["SRC"]} for one in (self.tool, self.peer, self.shown)]
-        return Place(swapped[0], swapped[1], swapped[2], self.pointer, self.state, self.password)
+    critical: Callable[[Colour, Critical], Critical] = lambda colour, real: real
+    redis: Callable[[Colour, RedisServer], RedisServer] = lambda colour, real: real
+    cluster: Callable[[Colour, Kubernetes], Kubernetes] = lambda colour, real: real
+    repository: Callable[[Repository], Repository] = lambda real: real
+    clock: Callable[[Clock], Clock] = lambda real: real
 
 
-class Ledger:
-    """The journal: facts appended by compare-and-swap under a file lock, and the epoch of who holds it."""
+@dataclass(frozen=True)
+class Options:
+    """How it runs. ``holder`` as ``user@host``: the same one's dead process is followed at once, another's needs its lock's id in ``take_over``."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "journal.json"
-        self._lock = folder / "journal.lock"
-        self.epoch = 0
-
-    def take(self) -> dict[str, str]:
-        """Raise the epoch and hold it; the facts so far."""
-        with self._held() as found:
-            self.epoch = int(found["epoch"]) + 1
-            self._write({**found, "epoch": self.epoch})
-            return dict(found["facts"])
-
-    def note(self, facts: Mapping[str, str]) -> None:
-        """Append *facts*. Raises LockLost where somebody else has taken it since."""
-        with self._held() as found:
-            if found["epoch"] != self.epoch:
-                raise LockLost(f"epoch {found['epoch']} holds the journal, ours is {self.epoch}")
-            self._write({**found, "facts": {**found["facts"], **facts}})
-
-    @contextmanager
-    def _held(self) -> Iterator[dict[str, Any]]:
-        with self._lock.open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield json.loads(self._file.read_text()) if self._file.exists() else {"epoch": 0, "facts": {}}
-
-    def _write(self, found: Mapping[str, Any]) -> None:
-        replaced(self._file, json.dumps(found))
+    policy: Policy = SPEC
+    holder: str = "bench@here"
+    take_over: str = ""
+    accept_volatile: bool = False
+    tell: Callable[[str], None] = lambda line: None
 
 
-class PointerObjects:
-    """The pointer ConfigMap of one cluster as a file with a resourceVersion. Who is named the write master is what all apps read in the one pointer file."""
+@dataclass(frozen=True)
+class Done:
+    """The authority is at the target. ``facts`` are the journal's figures, ``already`` that nothing was left to do."""
 
-    def __init__(self, place: Place, ends: Mapping[str, Colour], colour: Colour, texts: Mapping[Colour, str]) -> None:
-        self._place, self._ends, self._colour, self._texts = place, ends, colour, texts
-        self._file = place.state / f"pointer-{colour}.json"
-
-    @property
-    def context(self) -> str:
-        """See the port."""
-        return str(self._colour)
-
-    def get(self, ref: Ref) -> Json | None:
-        """The pointer, or the mirror's endpoints."""
-        if ref.kind.kind == "ConfigMap":
-            return self._live()
-        if ref.kind.kind == "Endpoints":
-            other = next(end for end, colour in self._ends.items() if colour is not self._colour)
-            at = self._place.peer[other]
-            return {"subsets": [{"addresses": [{"ip": at.host}], "ports": [{"port": at.port}]}]}
-        return None
-
-    def apply(self, obj: Json, *, force: bool = False) -> Json:
-        """Compare-and-swap on the resourceVersion, then tell the apps."""
-        with (self._place.state / f"pointer-{self._colour}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            live = self._live()
-            if obj["metadata"].get("resourceVersion") not in ("", None, live["metadata"]["resourceVersion"]):
-                raise Conflict(f"the pointer of {self._colour} has resourceVersion {live['metadata']['resourceVersion']}")
-            version = str(int(live["metadata"]["resourceVersion"]) + 1)
-            written = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
-            replaced(self._file, json.dumps(written))
-            if obj["data"]["IS_WRITE_MASTER"] == "true":
-                end = next(end for end, colour in self._ends.items() if colour is self._colour)
-                shown, maintenance = self._place.shown[end], int(obj["data"]["MAINTENANCE_MODE"] == "true")
-                replaced(self._place.pointer, f"{shown.host} {shown.port} {maintenance}")
-            return written
-
-    def _live(self) -> dict[str, Any]:
-        if self._file.exists():
-            found: dict[str, Any] = json.loads(self._file.read_text())
-            return found
-        from bennu.manifests import traffic_state
-
-        return {
-            "metadata": {"name": "global-traffic-state", "resourceVersion": "1"},
-            "data": traffic_state.data(self._texts[self._colour], "traffic-state.yaml"),
-        }
-
-
-class Files:
-    """The two clusters' traffic-state.yaml, as Git has them before the flip is committed."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
-
-    def read(self, path: str, at: str = "") -> str | None:
-        """See the port."""
-        return self._texts.get(path)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    already: bool = False
 
 
 @dataclass
-class Pen:
-    """What the step says and intends; intents go to the ledger."""
+class Section:
+    """One process that hands over, or resumes. ``run`` once."""
 
-    ledger: Ledger
-    lines: list[str] = field(default_factory=list)
+    grounds: Grounds
+    seams: Seams = field(default_factory=Seams)
+    options: Options = field(default_factory=Options)
 
-    def tell(self, line: str) -> None:
-        """See the port."""
-        self.lines.append(line)
+    def run(self) -> Done:
+        """To the end. Raises what ``bennu.errors`` says; StoppedSafe where the source stays master, LockHeld where somebody else drives."""
+        self.grounds.state.mkdir(parents=True, exist_ok=True)
+        systems = self._systems()
+        journal = Journal(systems.repository, systems.checkpoint, systems.clock, GROUP, Holder(self.options.holder, 0))
+        self._locked(journal)
+        try:
+            done = self._handed_over(systems, journal)
+            journal.append(Entry(Kind.RELEASE))
+            return done
+        except LockLost:
+            raise
+        except BennuError:
+            lock.release(journal)
+            raise
 
-    def intend(self, facts: Mapping[str, str]) -> None:
-        """See the port."""
-        self.ledger.note(facts)
+    def _locked(self, journal: Journal) -> None:
+        if lock.fresh(journal).open:
+            lock.take(journal, over=self.options.take_over)
+        else:
+            lock.begin(journal, lock.Opening(Colour.BLUE, Colour.GREEN))
+            journal.append(Entry(Kind.STATE, state=State.SWITCHOVER_LOCKED))
+
+    def _handed_over(self, systems: Systems, journal: Journal) -> Done:
+        world, step = self._world(systems, journal), HandOver()
+        if not self.options.accept_volatile:
+            _persistent(world)
+        seen = step.observe(world)
+        if seen.already:
+            journal.append(Entry(Kind.DONE, step=step.id, data={**seen.facts, "already": seen.detail}))
+            return Done(journal.standing.facts, already=True)
+        journal.append(Entry(Kind.INTENT, step=step.id))
+        try:
+            effect = step.act(world, _Pen(journal, step.id, self.options.tell))
+        except StepAborted as aborted:
+            self._given_up(systems, journal, str(aborted))
+        journal.append(Entry(Kind.DONE, step=step.id, data=effect.facts))
+        return Done(effect.facts)
+
+    def _given_up(self, systems: Systems, journal: Journal, reason: str) -> NoReturn:
+        """S6's retreat, as the engine runs it."""
+        step, world = GiveUp(), self._world(systems, journal)
+        if not step.observe(world).already:
+            effect = step.act(world, _Pen(journal, step.id, self.options.tell))
+            journal.append(Entry(Kind.DONE, step=step.id, data=effect.facts), Entry(Kind.ABORTED, step="switchover-locked.*", data={"reason": reason}))
+        raise StoppedSafe(reason, changed="the source is writable and the pointer names it", next_step="run it again")
+
+    def _world(self, systems: Systems, journal: Journal) -> World:
+        standing = journal.standing
+        rotation = Rotation(RotationId(GROUP, standing.number), Colour.BLUE, Colour.GREEN)
+        rotation = rotation.swapped() if self.grounds.reverse else rotation
+        return World(rotation, settings(), self.options.policy, systems, journal.epoch, standing.facts)
+
+    def _systems(self) -> Systems:
+        seams, grounds = self.seams, self.grounds
+        absent: Any = _Absent()
+        return Systems(
+            repository=seams.repository(FileRepository(grounds.state, _files())),
+            cluster=cache(lambda colour: seams.cluster(colour, FileCluster(grounds, colour))),
+            redis=cache(lambda colour: seams.redis(colour, _Tapped(colour, _redis(grounds, colour), seams))),
+            metrics=absent,
+            dns=absent,
+            provisioner=absent,
+            certificates=absent,
+            checkpoint=FileCheckpoint(grounds.state),
+            clock=seams.clock(SystemClock()),
+        )
 
 
 @dataclass(frozen=True)
-class Section:
-    """One run of the step. The callables let a test stand between the step and what it touches."""
+class _Pen:
+    """What the step writes with: lines for the caller, intents for the journal."""
 
-    place: Place
-    policy: Policy = SPEC
-    redis: Callable[[str, RedisServer], RedisServer] = lambda end, server: server
-    pointers: Callable[[Colour, Kubernetes], Kubernetes] = lambda colour, cluster: cluster
-    pen: Callable[[Pen], Pen] = lambda pen: pen
+    journal: Journal
+    step: str
+    line: Callable[[str], None]
 
-    def run(self) -> Effect:
-        """Hand over from SRC to DST, or resume; the step's figures. Raises what the step raises."""
-        self.place.state.mkdir(parents=True, exist_ok=True)
-        ledger = Ledger(self.place.state)
-        facts = ledger.take()
-        ends = self._ends(ledger, facts)
-        pen = self.pen(Pen(ledger))
-        world = self._world(ends, ledger.epoch, {name: text for name, text in facts.items() if not name.startswith("colour.")})
-        step = HandOver()
-        seen = step.observe(world)
-        effect = Effect(seen.facts) if seen.already else step.act(world, pen)
-        ledger.note(effect.facts)
-        return effect
+    def tell(self, line: str) -> None:
+        """See ``bennu.phases.base.Pen``."""
+        self.line(line)
 
-    def _ends(self, ledger: Ledger, facts: Mapping[str, str]) -> dict[str, Colour]:
-        """Colours belong to servers, not to directions: the way back swaps SRC and DST."""
-        known = {name.removeprefix("colour."): Colour(text) for name, text in facts.items() if name.startswith("colour.")}
-        if not known:
-            known = {str(self.place.shown["SRC"]): Colour.BLUE, str(self.place.shown["DST"]): Colour.GREEN}
-            ledger.note({f"colour.{name}": colour.value for name, colour in known.items()})
-        return {end: known[str(address)] for end, address in self.place.shown.items()}
+    def intend(self, facts: Mapping[str, str]) -> None:
+        """See ``bennu.phases.base.Pen``."""
+        self.journal.append(Entry(Kind.INTENT, step=self.step, data=facts))
 
-    def _world(self, ends: Mapping[str, Colour], epoch: int, facts: Mapping[str, str]) -> World:
-        settings = Settings.model_validate(_SETTINGS)
-        rotation = Rotation(RotationId(GROUP, 1), ends["SRC"], ends["DST"])
-        texts = {
-            colour: _STATE.format(
-                master=str(end == "SRC").lower(),
-                write="redis.database.svc.cluster.local" if end == "SRC" else f"redis-{ends['SRC'].cluster}.database.svc.cluster.local",
+
+class _Absent:
+    """A system that S6 has no question for."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise NotImplementedError(f"S6 asked for {name}, which a benchmark does not have")
+
+
+@dataclass(frozen=True)
+class _Tapped:
+    """A server whose critical connections pass the seam."""
+
+    colour: Colour
+    real: RedisServer
+    seams: Seams
+
+    @property
+    def name(self) -> str:
+        """See the port."""
+        return self.real.name
+
+    def observe(self) -> Observation:
+        """See the port."""
+        return self.real.observe()
+
+    @contextmanager
+    def critical(self, name: str) -> Iterator[Critical]:
+        """See the port."""
+        with self.real.critical(name) as connection:
+            yield self.seams.critical(self.colour, connection)
+
+    def kill_named(self, rotation: str, below_epoch: int) -> int:
+        """See the port."""
+        return self.real.kill_named(rotation, below_epoch)
+
+    def keep_mastership(self, *, password_for_master: bool = True) -> None:
+        """See the port."""
+        self.real.keep_mastership(password_for_master=password_for_master)
+
+    def replicate(self, master: Address) -> None:
+        """See the port."""
+        self.real.replicate(master)
+
+
+def _redis(grounds: Grounds, colour: Colour) -> RedisOverSocket:
+    reach = grounds.nodes[colour].reach
+    return RedisOverSocket(RedisEndpoint(f"Redis of {colour.cluster}", lambda: reach, lambda: grounds.password))
+
+
+def _persistent(world: World) -> None:
+    for colour in (world.rotation.source, world.rotation.target):
+        seen = world.systems.redis(colour).observe()
+        if not (seen.aof or seen.rdb_save):
+            raise GateRefused(
+                f"Redis of {colour.cluster} has no persistence (AOF or RDB): a restart would empty both", next_step="turn appendonly on, or --accept-volatile"
             )
-            for end, colour in ends.items()
-        }
-        paths = {f"clusters/{GROUP}/{colour.cluster}/traffic-state.yaml": text for colour, text in texts.items()}
-        servers = {colour: self.redis(end, self._server(end)) for end, colour in ends.items()}
-        clusters = {colour: self.pointers(colour, cast("Kubernetes", PointerObjects(self.place, ends, colour, texts))) for colour in ends.values()}
-        nothing = cast("Any", None)  # the step asks none of these
-        systems = Systems(cast("Any", Files(paths)), clusters.__getitem__, servers.__getitem__, nothing, nothing, nothing, nothing, nothing, SystemClock())
-        return World(rotation, settings, self.policy, systems, epoch, facts)
-
-    def _server(self, end: str) -> RedisServer:
-        where = self.place.tool[end]
-        return RedisOverSocket(RedisEndpoint(f"redis {end}", lambda: where, lambda: self.place.password))
 
 
-def replaced(path: Path, text: str) -> None:
-    """Write *path* atomically: readers see the old text or the new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    Path(name).replace(path)
+def settings() -> Settings:
+    """What bennu.yaml would say: one Redis reached directly, each the other's mirror by endpoint."""
+    redis = {"name": "ledger", "service": {"namespace": SERVICE_NAMESPACE, "name": SERVICE, "port": 6379}, "reach": "direct", "replicate_via": "endpoint"}
+    group = {
+        "clusters": {colour: {"context": f"bench-{colour}"} for colour in ("blue", "green")},
+        "provisioner": {"kind": "command", "up": ["true"], "down": ["true"]},
+        "flux": {"bootstrap": ["catalogs/flux"]},
+        "pointer": {"configmap": {"namespace": NAMESPACE, "name": NAME}, "maintenance_mode": "off"},
+        "redis": [redis],
+        "metrics": {"prometheus": {"url": "http://prometheus.invalid"}},
+    }
+    return Settings.model_validate({"version": 1, "repository": {"remote": "https://git.invalid/fleet.git"}, "groups": {str(GROUP): group}})
+
+
+def _files() -> dict[str, str]:
+    layout = settings().repository.layout.clusters
+    return {f"{tree.cluster_dir(layout, GROUP, colour)}/{tree.TRAFFIC_STATE}": TEMPLATE for colour in (Colour.BLUE, Colour.GREEN)}
