@@ -6,6 +6,7 @@ comes back, the promotion goes to the target while both pointers flip and the so
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 # The fence and the promotion each write a configuration file inside their transaction: 0.9 ms each on loopback (Redis 7.0, Valkey 9), and as much again under load.
@@ -49,3 +50,14 @@ def predicted(trips: RoundTrips, *, apps: float = 0.0, slowest: str = "") -> Pre
     promoted = proved + trips.target / 2
     told = proved + trips.pointer + trips.source / 2
     return Prediction(promoted - paused + SERVERS_MS, max(0.0, told - promoted), apps, slowest)
+
+
+def measured(trips: RoundTrips, *, began: float, accepts: float, told: float) -> float:
+    """The same span afterwards, from instants of the tool's clock in seconds: the pause sent, the promotion answered, the clients let go. Ways there and back as in ``predicted``, so that both compare."""
+    held_from = began * 1000 + trips.source / 2
+    return max(accepts * 1000 - trips.target / 2, told * 1000 - trips.source / 2) - held_from
+
+
+def dead_mans_switch_ms(found: Prediction, least_ms: int, budget_ms: int) -> int:
+    """How long the source is told to pause: long enough on a long way that it does not run out before the fence, never longer than was promised."""
+    return min(max(least_ms, math.ceil(2 * found.redis)), budget_ms)

@@ -6,14 +6,17 @@ Every exception is treated by what may have happened at that point: before the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import NoReturn
 
+from bennu.core.switchover import Todo, decide
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown
-from bennu.phases.base import Effect, Pen, Seen, Step, World
+from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
 from bennu.phases.pointer import Pointers, desired
-from bennu.phases.section import Hands, NotNow, Section, intent_of
+from bennu.phases.section import Hands, Section, intent_of, server
+from bennu.phases.section_errors import NotNow, refusal
 
 
 class HandOver(Step):
@@ -50,6 +53,11 @@ class HandOver(Step):
                 distance = world.policy.retry_s * 2**attempt
                 pen.tell(f"{late}; trying again in {distance:.0f} s")
                 world.systems.clock.wait(distance)
+            except _TargetSilent as silent:
+                facts = {**world.facts, **figures}
+                if intent_of(facts) is None:
+                    raise DependencyDown(silent.message, next_step=silent.next_step) from None
+                _source_alone(world, pen, facts)
             except ConnectionError as error:
                 # A lost connection ends this section; what it had reached is read from the servers by the next one.
                 last = error
@@ -71,13 +79,42 @@ class HandOver(Step):
         return f"fence Redis of {world.rotation.source.cluster}, prove its offset, promote {world.rotation.target.cluster}, flip both pointers (milliseconds)"
 
 
+class _TargetSilent(DependencyDown):
+    """The source answers, the target's connection cannot be opened."""
+
+
+def _name(world: World) -> str:
+    return f"bennu-{world.rotation.id}-{world.epoch}"
+
+
 @contextmanager
 def _connected(world: World) -> Iterator[Hands]:
-    name = f"bennu-{world.rotation.id}-{world.epoch}"
     with ExitStack() as stack:
-        source = stack.enter_context(world.systems.redis(world.rotation.source).critical(name))
-        target = stack.enter_context(world.systems.redis(world.rotation.target).critical(name))
+        source = stack.enter_context(world.systems.redis(world.rotation.source).critical(_name(world)))
+        try:
+            target = stack.enter_context(world.systems.redis(world.rotation.target).critical(_name(world)))
+        except DependencyDown as down:
+            raise _TargetSilent(down.message, next_step=down.next_step) from None
         yield Hands(source, target)
+
+
+def _source_alone(world: World, pen: Pen, facts: Mapping[str, str]) -> NoReturn:
+    """A target that died (row 40 of the fault catalogue): the source is let go where it is still the master that was announced, and where it is not, nobody decides (8).
+
+    An older holder's connection to the target cannot be cut from here. Its connection to the source can, and without that one it cannot fence; where it had fenced, the source is no master,
+    or has another replid since, and nothing is done.
+    """
+    pointers, redis = Pointers(world), world.systems.redis(world.rotation.source)
+    with redis.critical(_name(world)) as source:
+        pen.intend({"resumed.epoch": str(world.epoch)})
+        pointers.claim()
+        redis.kill_named(str(world.rotation.id), world.epoch)
+        decision = decide(server(source.observe()), None, intent_of(facts), pointers.names(world.rotation.target))
+        if decision.todo is Todo.RETRY:
+            source.unpause()
+            pointers.flip(desired(world, world.rotation.source))
+            raise StepAborted(decision.why)
+    raise refusal(decision)
 
 
 def _pointer_alone(world: World, pen: Pen) -> Effect:

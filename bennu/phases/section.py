@@ -4,23 +4,30 @@ The intent is pushed while both named connections are open (the swap proves the 
 the source's last offset O and writes its configuration, so that a restart comes back parked; only a target that has reached O is promoted. No timer decides, and no Git
 round trip lies between pause and release. Three things overlap, none of which the order forbids: the target's position is asked ahead of the answers; promotion and pointers go out
 together once the proof is there (a pointer that names a target which was not promoted after all is in the resume table); and the source's clients are let go as soon as the pointers
-say where to go, since by then the fence holds them back, not the pause.
+say where to go, since by then the fence holds them back, not the pause (docs/decisions has the argument for each).
+
+Every exception is treated by the rule of where it strikes. Before the fence the source is let go at once and stays master. A fence that was refused, or a promotion that was, goes back the
+same way, over the connection that was told so. A proof that is missed is un-fenced and tried again under a new intent. From the promotion on it only goes forward: a pointer that cannot be
+written is tried again after the epoch on it was read again, and what still fails then says that the target is master. A lost connection ends the pass, and the next one reads the servers.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from bennu.core.invariants import lag_threshold
-from bennu.core.pause import Prediction, RoundTrips, predicted
+from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
 from bennu.core.switchover import Decision, Intent, Server, Todo, decide, may_attach, stray_bytes
-from bennu.errors import BennuError, DependencyDown, DurableStateError, OperatorNeeded, ReplicationLagError, SplitBrainError
+from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, ReplicationLagError, SplitBrainError, StoppedSafe
 from bennu.phases.base import Effect, Pen, StepAborted, World
 from bennu.phases.data_syncing import mirror_address
 from bennu.phases.pointer import Pointers, desired, sets_maintenance
+from bennu.phases.section_errors import NotNow, only_forward, refusal
 from bennu.ports.redis import Address, Critical, Following, Observation
 
 # Nothing listens on port 1 of the loopback. The source must not be given the target's address before the promotion: were the target behind, the source would be
@@ -29,6 +36,7 @@ PARKING = Address("127.0.0.1", 1)
 # The target is asked this many times in a round trip, but not so often that a server on loopback has no time for anything else.
 _LOOKS = 16
 _SHORTEST_S, _LONGEST_S = 0.0003, 0.005
+_TELL_AGAIN_S = 0.2  # doubled each time
 
 
 def server(seen: Observation) -> Server:
@@ -51,10 +59,6 @@ class Hands:
     target: Critical
 
 
-class NotNow(StepAborted):
-    """Nothing was changed, or it was let go of within the pause, and what stood in the way passes by itself: worth another try."""
-
-
 class Section:
     """One pass. *figures* is what this holder noted so far; it outlives a lost connection."""
 
@@ -64,8 +68,10 @@ class Section:
         # Computed here, since editing text takes longer than the whole pause.
         self._at_target, self._at_source = (desired(world, colour) for colour in (world.rotation.target, world.rotation.source))
         self._clock = world.systems.clock
-        self._began = 0.0
-        self._flipped = 0.0
+        self._trips = RoundTrips(0.0, 0.0, 0.0)
+        self._pause_ms = 0
+        self._began: float | None = None  # None: an earlier holder began the pause
+        self._accepts = self._flipped = 0.0
 
     def run(self, *, resume: bool) -> Effect:
         """The whole section; the journal's figures."""
@@ -99,24 +105,25 @@ class Section:
             self._back_to_source()
             raise StepAborted(decision.why)
         if todo is Todo.PROMOTE:
-            self._began = self._clock.boot()
             return self._from_promotion()
         if todo is Todo.FENCE_SOURCE:
             self._hands.source.fence(PARKING)
             self._refuse_stray()
         if todo in (Todo.FINISH, Todo.FENCE_SOURCE):
-            self._began = self._clock.boot()
-            self._tell_apps()
-            return self._released()
-        raise _refusal(decision)
+            with only_forward():
+                self._tell_apps()
+                return self._released()
+        raise refusal(decision)
 
     # The passes
 
     def _announce(self) -> None:
         """Read the roles over these connections, and push the intent: the last Git round trip before the pause."""
         source, target = self._hands.source.observe(), self._hands.target.observe()
-        if not source.is_master or target.is_master or not target.link_up or target.replid != source.replid:
-            raise StepAborted("source and target are not one master and its connected replica any more")
+        if not source.is_master or target.is_master:
+            raise StepAborted("source and target are not one master and its replica any more")
+        if not target.link_up or target.replid != source.replid:
+            raise NotNow("the target is not connected to the source")
         if not (source.read_only_replica and target.read_only_replica):
             raise StepAborted("replica-read-only is 'no': a fenced server would accept writes")
         if source.saving_or_loading or target.saving_or_loading:
@@ -127,6 +134,10 @@ class Section:
         except ReplicationLagError as error:
             raise NotNow(error.message) from error
         facts = {"intent.open": "true", "intent.replid": source.replid, "intent.source_run_id": source.run_id, "intent.target_run_id": target.run_id}
+        facts["intent.at"] = self._clock.wall().isoformat(timespec="milliseconds")
+        if self._facts.get("source.replid") in (source.replid, source.replid2):
+            # Each fence that was taken back gave the source another one; the next would hide the first, and look like a source that lost its data.
+            facts["source.replid"] = source.replid
         self._pen.intend(facts)
         self._figures.clear()
         self._figures |= facts
@@ -137,51 +148,99 @@ class Section:
 
     def _promise(self) -> None:
         """Say how long writes will be held back, and stop here if that is more than was promised."""
-        source, target = self._hands.source.round_trip(), self._hands.target.round_trip()
-        found: Prediction = predicted(RoundTrips(source * 1000, target * 1000, self._pointers.took_s * 1000))
+        source, target, policy = self._hands.source.round_trip(), self._hands.target.round_trip(), self._world.policy
+        self._trips = RoundTrips(source * 1000, target * 1000, self._pointers.took_s * 1000)
+        found = predicted(self._trips)
         self._every_s = min(max(target / _LOOKS, _SHORTEST_S), _LONGEST_S)
         self._figures["pause.predicted_ms"] = f"{found.total:.1f}"
         self._pen.tell(f"writes will be paused for about {found.words()}")
-        budget = self._world.policy.pause_budget_ms
-        if found.total > budget:
-            raise StepAborted(f"writes would be paused for {found.words()}, and at most {budget} ms are promised (switchover.pause_budget)")
+        if found.total > policy.pause_budget_ms:
+            raise StepAborted(f"writes would be paused for {found.words()}, and at most {policy.pause_budget_ms} ms are promised (switchover.pause_budget)")
+        self._pause_ms = dead_mans_switch_ms(found, policy.pause_ms, policy.pause_budget_ms)
 
     def _from_pause(self) -> Effect:
         with self._hands.target.following(self._every_s) as target:
             self._began = self._clock.boot()
-            # The dead-man's switch ends the pause by itself: never later than the group's budget.
-            paused_at = self._hands.source.pause(min(self._world.policy.pause_ms, self._world.policy.pause_budget_ms))
-            if not self._reaches(target, paused_at):
-                self._hands.source.unpause()
-                self._pointers.flip(self._at_source)
-                raise NotNow("the target did not catch up within its share of the pause")
-            fenced = self._hands.source.fence(PARKING)
-            if not fenced.persisted:
-                self._back_to_source()
-                raise StepAborted("the fence could not be written to the source's configuration: a restart would have come back writable")
-            if not self._reaches(target, fenced.offset):
-                self._back_to_source()
-                raise StepAborted(f"the target did not reach the offset proved inside the fence ({fenced.offset})")
-        self._figures["fence.offset"] = str(fenced.offset)
+            self._caught_up(target)
+            self._fenced(target)
         return self._from_promotion()
 
+    def _caught_up(self, target: Following) -> None:
+        """Pause, and see the target hold what the source then held."""
+        source = self._hands.source
+        try:
+            reached = self._reaches(target, source.pause(self._pause_ms))
+        except GateRefused as refused:
+            self._let_go()
+            raise StepAborted(refused.message) from refused
+        except ConnectionError:
+            # The target's, most likely: the source's clients need not wait for the pause to run out.
+            with suppress(ConnectionError):
+                source.unpause()
+            raise
+        if not reached:
+            self._let_go()
+            raise NotNow("the target did not catch up within its share of the pause")
+
+    def _fenced(self, target: Following) -> None:
+        """Fence, and see the target hold all that the source ever acknowledged."""
+        try:
+            fenced = self._hands.source.fence(PARKING)
+        except (GateRefused, StoppedSafe) as refused:
+            # Nothing of the transaction ran, or it was taken back: the source is master.
+            self._let_go()
+            raise StepAborted(refused.message) from refused
+        if not fenced.persisted:
+            self._back_to_source()
+            raise StepAborted("the fence could not be written to the source's configuration: a restart would have come back writable")
+        if not self._reaches(target, fenced.offset):
+            # The source has a new replid after this, so the next try begins with a new intent.
+            self._back_to_source()
+            raise NotNow(f"the target did not reach the offset proved inside the fence ({fenced.offset})")
+        self._figures["fence.offset"] = str(fenced.offset)
+
     def _from_promotion(self) -> Effect:
-        # From here it only goes forward.
-        with ThreadPoolExecutor(1) as beside:
+        # From here it only goes forward, unless the target itself refuses.
+        with ThreadPoolExecutor(1) as beside, only_forward():
             telling = beside.submit(self._tell_apps)
-            self._figures["promoted.replid"] = self._hands.target.make_master()
+            try:
+                self._figures["promoted.replid"] = self._hands.target.make_master()
+            except GateRefused as refused:
+                wait((telling,))
+                self._not_promoted(refused)
+            self._accepts = self._clock.boot()
             telling.result()
-        return self._released()
+            return self._released()
+
+    def _not_promoted(self, refused: GateRefused) -> None:
+        """The target refused, over a connection that still lives: seen as a replica on it, it never was a master, and the pointers may go back."""
+        if self._hands.target.position().is_master:
+            return
+        # The pointers first: none names a server that refuses while another accepts.
+        self._pointers.flip(self._at_source)
+        self._hands.source.make_master()
+        self._hands.source.unpause()
+        raise StepAborted(refused.message) from refused
 
     def _tell_apps(self) -> None:
         """Both pointers, then whoever waits at the source: fenced, it answers READONLY, and the pointer says where to go."""
-        self._pointers.flip(self._at_target)
+        for attempt in range(self._world.policy.switchover_tries):
+            try:
+                if attempt:
+                    # Whether the lost write arrived is not known: what stands there, and whose epoch, is read again. Raises LockLost where it is another's.
+                    self._pointers.claim()
+                self._pointers.flip(self._at_target)
+                break
+            except DependencyDown:
+                if attempt + 1 == self._world.policy.switchover_tries:
+                    raise
+                self._clock.wait(_TELL_AGAIN_S * 2**attempt)
         self._hands.source.unpause()
         self._flipped = self._clock.boot()
 
     def _released(self) -> Effect:
         """Attach the old master as a replica, cut who is still connected to it, verify."""
-        pause = (self._clock.boot() - self._began) * 1000
+        pause = self._paused_ms()
         source, target = self._hands.source.observe(), self._hands.target.observe()
         restarted = source.run_id != self._facts.get("intent.source_run_id", source.run_id)
         if not may_attach(server(source), server(target), source_restarted=restarted):
@@ -197,6 +256,13 @@ class Section:
         self._pen.tell(f"writes were paused for {pause:.1f} ms; {cut} connections to the old master were cut")
         return Effect(self._figures | {"intent.open": "false", "pause.ms": f"{pause:.1f}", "clients.cut": str(cut)})
 
+    def _paused_ms(self) -> float:
+        """What this holder measured; where an earlier one began, the time since its intent: never less than the truth. No decision rests on it."""
+        if self._began is not None:
+            return measured(self._trips, began=self._began, accepts=self._accepts, told=self._flipped)
+        begun = datetime.fromisoformat(self._facts.get("intent.at", self._clock.wall().isoformat()))
+        return max(0.0, (self._clock.wall() - begun).total_seconds() * 1000)
+
     def _verify(self) -> None:
         """A write on the new master must be read on the old one: the reverse link lives, and a rollback would lose nothing."""
         key, value = f"bennu:probe:{self._world.rotation.id}", secrets.token_hex(8)
@@ -208,17 +274,21 @@ class Section:
                 return
             self._clock.wait(0.02)
 
-    # The way back, before the promotion
+    # The way back
 
     def _reaches(self, target: Following, offset: int) -> bool:
         """The target's own offset (its ACKs come once a second), in the announced history, within this step's share of the pause."""
-        seconds = self._world.policy.pause_ms / 1000 * self._world.policy.catch_up_share
+        # A round trip on top: on a long way the first answer takes that long to come, whatever it says.
+        seconds = (self._pause_ms * self._world.policy.catch_up_share + self._trips.target) / 1000
         return target.reaches(offset, self._facts["intent.replid"], seconds)
+
+    def _let_go(self) -> None:
+        self._hands.source.unpause()
+        self._pointers.flip(self._at_source)
 
     def _back_to_source(self) -> None:
         self._hands.source.make_master()
-        self._hands.source.unpause()
-        self._pointers.flip(self._at_source)
+        self._let_go()
 
     def _refuse_stray(self) -> None:
         source, target = server(self._hands.source.observe()), server(self._hands.target.observe())
@@ -229,11 +299,3 @@ class Section:
                 changed="the source was fenced; nothing was attached",
                 next_step="dump both sides, decide which writes to keep, then 'bennu rotate resume'",
             )
-
-
-def _refusal(decision: Decision) -> BennuError:
-    if decision.todo is Todo.DIVERGENT:
-        return DurableStateError(decision.why, next_step="bennu rotate status --why")
-    if decision.todo is Todo.UNREACHABLE:
-        return DependencyDown(decision.why, next_step="make both Redis servers reachable, then 'bennu rotate resume'")
-    return OperatorNeeded(decision.why, next_step="bennu rotate status --why")

@@ -184,8 +184,10 @@ def _history(world: World) -> dict[str, str]:
 def _refuse_if_promoted(world: World) -> None:
     if world.conf.redis:
         try:
-            target = world.systems.redis(world.rotation.target).observe()
             source = world.systems.redis(world.rotation.source).observe()
+            if _still_announced(world, source):
+                return
+            target = world.systems.redis(world.rotation.target).observe()
         except DependencyDown as error:
             raise OperatorNeeded(f"whether the target was promoted cannot be read: {error}", next_step="bennu rotate resume") from error
         promoted = target.is_master or not source.is_master
@@ -194,6 +196,11 @@ def _refuse_if_promoted(world: World) -> None:
         promoted = _named(world, world.rotation.target)
     if promoted:
         raise StoppedSafe("the target may have been promoted: from there it only goes forward", next_step="bennu rotate resume")
+
+
+def _still_announced(world: World, source: Observation) -> bool:
+    """Whether the source is the master of the announced history and no pointer names the target: it was never fenced, so nothing was promoted, whatever the target would say."""
+    return source.is_master and source.replid == world.facts.get("intent.replid") and not Pointers(world).names(world.rotation.target)
 
 
 def _named(world: World, colour: Colour) -> bool:

@@ -117,23 +117,23 @@ def test_a_source_that_crashes_around_the_fence_is_never_a_second_master(name: s
         assert not world.lost()
 
 
-def test_a_hand_over_that_was_given_up_twice_succeeds_the_third_time() -> None:
+@pytest.mark.parametrize(("missed", "given_up"), [(1, 0), (2, 0), (3, 1), (7, 2)])
+def test_a_hand_over_whose_proof_was_missed_is_tried_again(missed: int, given_up: int) -> None:
     """Each fence that is taken back gives the source another replid: none of them may look like a source that lost its data."""
-    world = entered(State.SWITCHOVER_LOCKED, FAST)
-    for _ in range(2):
-        late = [True]
+    world, left = entered(State.SWITCHOVER_LOCKED, FAST), [missed]
 
-        def overslept(name: str, late: list[bool] = late) -> None:
-            if name == "redis.blue.fence" and late[0]:
-                late[0] = False
-                world.net.cut(world.servers[Colour.GREEN], world.servers[Colour.BLUE])
-                world.clock.sleep_laptop(30)
-                world.clients_write()
+    def overslept(name: str) -> None:
+        if name == "redis.blue.fence" and left[0]:
+            left[0] -= 1
+            world.net.cut(world.servers[Colour.GREEN], world.servers[Colour.BLUE])
+            world.clock.sleep_laptop(30)
+            world.clients_write()
 
+    for _ in range(given_up):
         outcome = Pilot(world, taps=Taps(before=overslept)).resume()
         assert (outcome.code, outcome.standing.state, world.writable()) == (5, State.TRAFFIC_CANARY, ["blue"]), outcome
-    last = Pilot(world).resume()
-    assert last.error is None, last
+    last = Pilot(world, taps=Taps(before=overslept)).resume()
+    assert (last.error, left) == (None, [0]), last
     at_rest(world, Colour.GREEN)
 
 

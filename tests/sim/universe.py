@@ -231,11 +231,13 @@ class Universe:
             self._violated("the users' record is gone")
 
     def _pointers(self) -> None:
-        """A cluster that calls itself the master has the authority, or is being fenced; where the pointer is all the authority, one says so."""
+        """A cluster that calls itself the master has the authority, or is being fenced, or (the pointers flip beside the promotion) gets it while nobody accepts a write; where the pointer
+        is all the authority, one says so.
+        """
         named = [colour for colour, cluster in self.clusters.items() if cluster.up and self.pointer(colour).get("IS_WRITE_MASTER") == "true"]
         for colour in named if self.kit.redis else ():
             server = self.servers[colour]
-            if server.knobs.up and server.state.master not in (None, controllers_node.PARKED):
+            if server.knobs.up and server.state.master not in (None, controllers_node.PARKED) and self.writable():
                 self._violated(f"the pointer of {colour} calls a replica the master")
         if len(named) > 1 and not self.kit.redis:
             self._violated("two pointers have the authority")

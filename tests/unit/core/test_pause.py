@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bennu.core.pause import SERVERS_MS, RoundTrips, predicted
+from bennu.core.pause import SERVERS_MS, Prediction, RoundTrips, dead_mans_switch_ms, measured, predicted
 
 
 def test_on_no_distance_only_the_servers_work_counts() -> None:
@@ -34,3 +34,21 @@ def test_a_longer_way_never_shortens_the_pause(trips: RoundTrips) -> None:
     assert predicted(RoundTrips(trips.source + 10, trips.target, trips.pointer)).total >= total
     assert predicted(RoundTrips(trips.source, trips.target + 10, trips.pointer)).total >= total
     assert predicted(RoundTrips(trips.source, trips.target, trips.pointer + 10)).total >= total
+
+
+def test_what_is_measured_is_the_clients_pause_and_not_the_tools() -> None:
+    """The pause takes half a way to arrive, and the promotion holds half a way before its answer is here."""
+    assert measured(RoundTrips(20, 20, 0), began=5.0, accepts=5.060, told=5.050) == pytest.approx(40)
+
+
+def test_the_last_to_let_the_clients_go_ends_the_pause() -> None:
+    assert measured(RoundTrips(2, 2, 0), began=5.0, accepts=5.010, told=5.100) == pytest.approx(98)
+
+
+@pytest.mark.parametrize(("redis", "expected"), [(4, 500), (250, 500), (400, 800), (1900, 2000)])
+def test_the_dead_mans_switch_outlasts_a_long_way_but_never_the_budget(redis: float, expected: int) -> None:
+    assert dead_mans_switch_ms(Prediction(redis, 0), 500, 2000) == expected
+
+
+def test_a_budget_below_the_switch_shortens_it() -> None:
+    assert dead_mans_switch_ms(Prediction(4, 0), 500, 300) == 300

@@ -1,0 +1,39 @@
+"""How a pass of the critical section ends without success: what passes by itself, what only goes forward from here, and what a resume refuses to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bennu.core.switchover import Decision, Todo
+from bennu.errors import NOTHING, BennuError, DependencyDown, DurableStateError, GateRefused, OperatorNeeded, StoppedSafe
+from bennu.phases.base import StepAborted
+
+_FORWARD = "the target is master; the old master is fenced and accepts no write"
+
+
+class NotNow(StepAborted):
+    """Nothing was changed, or it was let go of within the pause, and what stood in the way passes by itself: worth another try."""
+
+
+@contextmanager
+def only_forward() -> Iterator[None]:
+    """What fails after the proof says what stands, and that a resume goes on from there."""
+    try:
+        yield
+    except GateRefused as refused:
+        raise StoppedSafe(f"after the promotion: {refused.message}", changed=_FORWARD, next_step="mend the cause, then bennu rotate resume") from refused
+    except BennuError as error:
+        if error.changed == NOTHING:
+            error.changed = _FORWARD
+        error.next_step = error.next_step or "bennu rotate resume"
+        raise
+
+
+def refusal(decision: Decision) -> BennuError:
+    """A decision that no machine should go on from, as the error that says so."""
+    if decision.todo is Todo.DIVERGENT:
+        return DurableStateError(decision.why, next_step="bennu rotate status --why")
+    if decision.todo is Todo.UNREACHABLE:
+        return DependencyDown(decision.why, next_step="make both Redis servers reachable, then 'bennu rotate resume'")
+    return OperatorNeeded(decision.why, next_step="bennu rotate status --why")
