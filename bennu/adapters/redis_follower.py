@@ -23,6 +23,7 @@ class Follower:
         self._latest: Position | None = None
         self._failed: Exception | None = None
         self._over = False
+        self._asked = self._answered = self._counts_from = 0  # questions, numbered in the order in which they go out; answers come in the same order
         self._poke = threading.Event()  # set by who waits: the next question goes out at once
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
@@ -35,6 +36,11 @@ class Follower:
         self._over = True
         self._poke.set()
         self._thread.join()
+
+    def anew(self) -> None:
+        """See the port."""
+        with self._news:
+            self._counts_from, self._latest = self._asked, None
 
     def reaches(self, offset: int, replid: str, seconds: float) -> bool:
         """See the port."""
@@ -53,6 +59,9 @@ class Follower:
         try:
             while not self._over:
                 due = time.monotonic() + self._every_s
+                with self._news:
+                    # Before it goes out: a question that crosses an ``anew`` counts as asked before it.
+                    self._asked += 1
                 self._link.post(*reading.POSITION)
                 if self._link.answered(self._every_s):
                     self._tell(reading.position(self._link.replies(len(reading.POSITION))))
@@ -66,7 +75,9 @@ class Follower:
 
     def _tell(self, position: Position) -> None:
         with self._news:
-            self._latest = position
+            if self._answered >= self._counts_from:
+                self._latest = position
+            self._answered += 1
             self._news.notify_all()
 
     def _fail(self, error: Exception) -> None:

@@ -14,9 +14,8 @@ written is tried again after the epoch on it was read again, and what still fail
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -167,23 +166,19 @@ class Section:
 
     def _caught_up(self, target: Following) -> None:
         """Pause, and see the target hold what the source then held."""
-        source = self._hands.source
         try:
-            reached = self._reaches(target, source.pause(self._pause_ms))
+            paused_at = self._hands.source.pause(self._pause_ms)
         except GateRefused as refused:
             self._let_go()
             raise StepAborted(refused.message) from refused
-        except ConnectionError:
-            # The target's, most likely: the source's clients need not wait for the pause to run out.
-            with suppress(ConnectionError):
-                source.unpause()
-            raise
-        if not reached:
+        if not self._reaches(target, paused_at, self._let_go):
             self._let_go()
             raise NotNow("the target did not catch up within its share of the pause")
 
     def _fenced(self, target: Following) -> None:
         """Fence, and see the target hold all that the source ever acknowledged."""
+        # The offset proved may be the one that the target had reached before: said by a target that froze since, it would be promoted without an answer.
+        target.anew()
         try:
             fenced = self._hands.source.fence(PARKING)
         except (GateRefused, StoppedSafe) as refused:
@@ -193,7 +188,7 @@ class Section:
         if not fenced.persisted:
             self._back_to_source()
             raise StepAborted("the fence could not be written to the source's configuration: a restart would have come back writable")
-        if not self._reaches(target, fenced.offset):
+        if not self._reaches(target, fenced.offset, self._withdraw):
             # The source has a new replid after this, so the next try begins with a new intent.
             self._back_to_source()
             raise NotNow(f"the target did not reach the offset proved inside the fence ({fenced.offset})")
@@ -266,7 +261,14 @@ class Section:
     def _verify(self) -> None:
         """A write on the new master must be read on the old one: the reverse link lives, and a rollback would lose nothing."""
         key, value = f"bennu:probe:{self._world.rotation.id}", secrets.token_hex(8)
-        self._hands.target.write_probe(key, value)
+        try:
+            self._hands.target.write_probe(key, value)
+        except GateRefused as refused:
+            raise OperatorNeeded(
+                f"the new master refuses a write: {refused.message}",
+                changed="the target is master, both pointers name it, and the old master follows it",
+                next_step="free memory there or mend what it names, then bennu rotate resume; bennu rotate rollback goes back without loss",
+            ) from refused
         deadline = self._clock.boot() + self._world.policy.switchover_timeout_s / 4
         while self._hands.source.read_probe(key) != value:
             if self._clock.boot() > deadline:
@@ -276,19 +278,32 @@ class Section:
 
     # The way back
 
-    def _reaches(self, target: Following, offset: int) -> bool:
-        """The target's own offset (its ACKs come once a second), in the announced history, within this step's share of the pause."""
+    def _reaches(self, target: Following, offset: int, undo: Callable[[], None]) -> bool:
+        """The target's own offset (its ACKs come once a second), in the announced history, within this step's share of the pause. A target that is lost is undone at once.
+
+        Safe behind the fence too: the promotion was not sent, and a take-over cuts the connection to the source before it reads any role, so that while it answers nobody else decides.
+        """
         # A round trip on top: on a long way the first answer takes that long to come, whatever it says.
         seconds = (self._pause_ms * self._world.policy.catch_up_share + self._trips.target) / 1000
-        return target.reaches(offset, self._facts["intent.replid"], seconds)
+        try:
+            return target.reaches(offset, self._facts["intent.replid"], seconds)
+        except ConnectionError as lost:
+            undo()
+            raise StepAborted(f"the target was lost before its promotion: {lost}") from lost
 
     def _let_go(self) -> None:
         self._hands.source.unpause()
         self._pointers.flip(self._at_source)
 
-    def _back_to_source(self) -> None:
-        self._hands.source.make_master()
+    def _back_to_source(self) -> str:
+        """The source's new replid."""
+        replid = self._hands.source.make_master()
         self._let_go()
+        return replid
+
+    def _withdraw(self) -> None:
+        """Un-fence without a look at the target, and keep in the journal that this history of the source's began before any promotion: nobody could tell that from a target that is gone."""
+        self._pen.intend({"intent.withdrawn": self._back_to_source()})
 
     def _refuse_stray(self) -> None:
         source, target = server(self._hands.source.observe()), server(self._hands.target.observe())

@@ -199,8 +199,11 @@ def _refuse_if_promoted(world: World) -> None:
 
 
 def _still_announced(world: World, source: Observation) -> bool:
-    """Whether the source is the master of the announced history and no pointer names the target: it was never fenced, so nothing was promoted, whatever the target would say."""
-    return source.is_master and source.replid == world.facts.get("intent.replid") and not Pointers(world).names(world.rotation.target)
+    """Whether nothing was promoted, whatever the target would say: the source is master, no pointer names the target, and the source's history is the announced one (it was never fenced)
+    or the one that began when the fence was withdrawn before the promotion.
+    """
+    known = (world.facts.get("intent.replid"), world.facts.get("intent.withdrawn"))
+    return source.is_master and source.replid in known and not Pointers(world).names(world.rotation.target)
 
 
 def _named(world: World, colour: Colour) -> bool:

@@ -83,6 +83,9 @@ class Fenced:
 class Following(Protocol):
     """A replica's own position, asked again and again without waiting for each answer: on a long way a round trip is saved at every look."""
 
+    def anew(self) -> None:
+        """From here on only answers to later questions count: what a server said before does not tell that it still lives."""
+
     def reaches(self, offset: int, replid: str, seconds: float) -> bool:
         """Whether it is seen, within *seconds*, as a replica that holds at least *offset* bytes of the history *replid*. False at once where it is a master. Raises ConnectionError."""
 

@@ -271,6 +271,9 @@ class Polled:
     position: Callable[[], Position]
     now: Callable[[], float]
 
+    def anew(self) -> None:
+        """Each look asks anew."""
+
     def reaches(self, offset: int, replid: str, seconds: float) -> bool:
         deadline = self.now() + seconds
         while True:

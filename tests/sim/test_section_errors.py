@@ -98,10 +98,30 @@ def test_a_target_that_dies_in_the_pause_leaves_the_source_open() -> None:
     world.servers[Colour.GREEN].knobs.up = True
 
 
-def test_a_target_that_dies_behind_the_fence_is_never_decided_without() -> None:
+def test_a_target_that_dies_behind_the_fence_gives_the_source_back_while_nobody_else_can_have_decided() -> None:
     world = locked()
     outcome = Pilot(world, taps=dying(world, "redis.blue.fence")).resume()
+    assert (outcome.code, outcome.standing.state, world.writable()) == (5, State.TRAFFIC_CANARY, ["blue"]), outcome
+    assert world.pointer(Colour.BLUE)["IS_WRITE_MASTER"] == "true"
+    world.servers[Colour.GREEN].knobs.up = True
+    assert Pilot(world).resume().error is None
+    at_rest(world, Colour.GREEN)
+
+
+def test_a_target_that_dies_once_its_promotion_went_out_is_never_decided_without() -> None:
+    world = locked()
+    outcome = Pilot(world, taps=dying(world, "redis.green.make_master")).resume()
     assert (outcome.code, world.writable()) == (8, []), outcome
     world.servers[Colour.GREEN].knobs.up = True
+    assert Pilot(world).resume().error is None
+    at_rest(world, Colour.GREEN)
+
+
+def test_a_new_master_that_is_out_of_memory_is_an_operators_matter_and_says_what_stands() -> None:
+    world = locked()
+    outcome = Pilot(world, taps=failing("redis.green.write_probe", refused, times=1)).resume()
+    assert (outcome.code, world.writable()) == (7, ["green"]), outcome
+    assert isinstance(outcome.error, BennuError)
+    assert "the target is master" in outcome.error.changed
     assert Pilot(world).resume().error is None
     at_rest(world, Colour.GREEN)
