@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from bennu.adapters import redis_reading as reading
 from bennu.adapters.redis_critical import CriticalLink
 from bennu.adapters.redis_link import Link, RedisEndpoint, Refusal, Reply, WrongPassword
+from bennu.adapters.redis_tls import Untrusted
 from bennu.errors import DependencyDown, GateRefused
 from bennu.ports.redis import Address, Critical, Observation
 
@@ -138,6 +139,9 @@ class RedisOverSocket:
             return opening()
         except WrongPassword as error:
             raise DependencyDown(f"{self.name} refuses the password ({error})", next_step="check the secret that redis[].auth names, on both sides") from None
+        except Untrusted as error:
+            next_step = "check redis[].tls: the authority, the server's name, and the client's certificate where the server asks for one"
+            raise DependencyDown(f"{self.name} cannot be trusted: {error}", next_step=next_step) from None
         except ConnectionError as error:
             raise self._down(str(error)) from None
 

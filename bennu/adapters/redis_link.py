@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bennu.adapters.redis_tls import Tls, Untrusted
 from bennu.ports.redis import Address
 
 Reply = Any  # str, int, None, list of replies, or Refusal: RESP2's own types
@@ -46,20 +47,24 @@ class RedisEndpoint:
     password: Callable[[], str]
     username: str = ""
     timeout_s: float = 5.0
+    tls: Tls | None = None
 
 
 class Link:
     """An open connection. Every failure closes it for good; from then on each call raises the standard library's ConnectionError."""
 
     def __init__(self, endpoint: RedisEndpoint, client_name: str, timeout_s: float | None = None) -> None:
-        """Connect, authenticate, set the name and confirm it. Raises ConnectionError, WrongPassword."""
+        """Connect, authenticate, set the name and confirm it. Raises ConnectionError, WrongPassword, Untrusted."""
         where = endpoint.address()
         self.address = where
         self._lost = ""
         self._owed = 0  # replies that will come and were not read yet
-        self._connection = _unconnected(where, endpoint.timeout_s if timeout_s is None else timeout_s)
+        self._connection = _unconnected(where, endpoint.timeout_s if timeout_s is None else timeout_s, endpoint.tls)
         try:
             self._connection.connect()  # sets TCP_NODELAY; authenticates nobody, since it was given no credential
+        except Untrusted:
+            self.close()
+            raise
         except Exception as error:
             raise self._losing(error) from None
         self._introduce(endpoint, client_name)
@@ -141,11 +146,11 @@ class Link:
         return ConnectionError(self._lost)
 
 
-def _unconnected(where: Address, seconds: float) -> Any:
+def _unconnected(where: Address, seconds: float, tls: Tls | None) -> Any:
     """redis-py's connection: RESP2, no retry, no health check, no library info (which would cost two round trips)."""
+    from redis import connection
     from redis._parsers import _RESP2Parser
     from redis.backoff import NoBackoff
-    from redis.connection import Connection
     from redis.retry import Retry
 
     class EveryErrorIsAReply(_RESP2Parser):
@@ -153,11 +158,19 @@ def _unconnected(where: Address, seconds: float) -> Any:
 
         EXCEPTION_CLASSES: dict[str, Any] = {}  # noqa: RUF012  # the base class declares it so
 
-    untyped: Any = Connection
+    base: Any = connection.Connection
+
+    class Secured(base):  # type: ignore[misc]  # a base that is Any
+        """redis-py's own TLS checks the name of the address, which a port-forward hides."""
+
+        def _connect(self) -> Any:
+            plain = super()._connect()
+            return plain if tls is None else tls.secured(plain)
+
     # The parameter was renamed in redis-py 7.
-    known = inspect.signature(untyped.__bases__[0].__init__).parameters
+    known = inspect.signature(base.__bases__[0].__init__).parameters
     quiet = {"driver_info": None} if "driver_info" in known else {"lib_name": None, "lib_version": None}
-    return untyped(
+    return Secured(
         host=where.host,
         port=where.port,
         socket_timeout=seconds,

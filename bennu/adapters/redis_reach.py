@@ -53,15 +53,15 @@ class Forwarded:
         return self._address
 
 
-def secret_value(cluster: Kubernetes, where: str, key: str) -> Callable[[], str]:
-    """A value of Secret ``<namespace>/<name>``, read when it is needed and kept nowhere. Raises DependencyDown where it is missing."""
+def secret_value(cluster: Kubernetes, where: str, key: str, setting: str) -> Callable[[], str]:
+    """A value of Secret ``<namespace>/<name>``, read when it is needed and kept nowhere; *setting* names it in bennu.yaml. Raises DependencyDown where it is missing."""
     namespace, _, name = where.partition("/")
 
     def read() -> str:
         found = cluster.get(Ref(_SECRET, name, namespace))
         text = ((found or {}).get("data") or {}).get(key)
         if text is None:
-            raise DependencyDown(f"Secret {where} in {cluster.context} has no key {key}", next_step="check redis[].auth in bennu.yaml")
+            raise DependencyDown(f"Secret {where} in {cluster.context} has no key {key}", next_step=f"check {setting} in bennu.yaml")
         return base64.b64decode(text).decode()
 
     return read

@@ -16,6 +16,7 @@ QUESTIONS: tuple[tuple[str, ...], ...] = (
     ("CONFIG", "GET", "save"),
     ("CONFIG", "GET", "dir"),
     ("PUBSUB", "NUMSUB", "__sentinel__:hello"),
+    ("CONFIG", "GET", "tls-replication"),
 )
 POSITION: tuple[tuple[str, ...], ...] = (("ROLE",), ("INFO", "replication"))
 _NO_REPLID = "0" * 40
@@ -78,6 +79,7 @@ def observation(replies: Sequence[Reply]) -> Observation:
         cluster_mode=facts.get("cluster_enabled") == "1",
         sentinels=sentinels[1] if isinstance(sentinels, list) and len(sentinels) == 2 else 0,
         blocked_clients=_int(facts, "blocked_clients"),
+        tls_replication=_config(replies[6]) == "yes",
     )
 
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bennu.manifests.yaml_write import dumped
+
+
+@dataclass(frozen=True)
+class JobTls:
+    """Secrets of the Job's namespace: the authority's and its key; ``client_secret`` (``tls.crt``, ``tls.key``) empty where no client certificate is asked for."""
+
+    ca_secret: str
+    ca_key: str
+    client_secret: str = ""
 
 
 @dataclass(frozen=True)
@@ -20,6 +30,7 @@ class SyncJob:
     master_port: int
     secret: str
     secret_key: str
+    tls: JobTls | None = None
 
 
 def manifest(job: SyncJob) -> str:
@@ -27,7 +38,13 @@ def manifest(job: SyncJob) -> str:
     environment = []
     if job.secret:
         environment = [{"name": "REDISCLI_AUTH", "valueFrom": {"secretKeyRef": {"name": job.secret, "key": job.secret_key}}}]
-    arguments = ["redis-cli", "-h", job.host, "-p", str(job.port), "REPLICAOF", job.master_host, str(job.master_port)]
+    flags, volumes = _tls(job.tls)
+    arguments = ["redis-cli", "-h", job.host, "-p", str(job.port), *flags, "REPLICAOF", job.master_host, str(job.master_port)]
+    container: dict[str, Any] = {"name": job.name, "image": job.image, "args": arguments, "env": environment}
+    pod: dict[str, Any] = {"restartPolicy": "Never", "containers": [container]}
+    if volumes:
+        container["volumeMounts"] = [{"name": volume["name"], "mountPath": f"/{volume['name']}", "readOnly": True} for volume in volumes]
+        pod["volumes"] = volumes
     return dumped(
         {
             "apiVersion": "batch/v1",
@@ -37,8 +54,19 @@ def manifest(job: SyncJob) -> str:
                 "backoffLimit": 6,
                 "template": {
                     "metadata": {"labels": {"app": job.name}},
-                    "spec": {"restartPolicy": "Never", "containers": [{"name": job.name, "image": job.image, "args": arguments, "env": environment}]},
+                    "spec": pod,
                 },
             },
         }
     )
+
+
+def _tls(tls: JobTls | None) -> tuple[list[str], list[dict[str, Any]]]:
+    """redis-cli's flags, and the volumes that they read from. The name asked for (``--sni``) is the host's; redis-cli verifies the chain alone."""
+    if tls is None:
+        return [], []
+    flags, volumes = ["--tls", "--cacert", f"/redis-ca/{tls.ca_key}"], [{"name": "redis-ca", "secret": {"secretName": tls.ca_secret}}]
+    if tls.client_secret:
+        flags += ["--cert", "/redis-client/tls.crt", "--key", "/redis-client/tls.key"]
+        volumes.append({"name": "redis-client", "secret": {"secretName": tls.client_secret}})
+    return flags, volumes

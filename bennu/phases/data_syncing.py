@@ -22,6 +22,7 @@ from bennu.phases.reconciled import FluxStep
 from bennu.ports.kubernetes import Ref
 from bennu.ports.redis import Address
 from bennu.ports.repository import Edit
+from bennu.settings.state import TlsSettings
 
 JOB_FILE = "redis-init-sync.yaml"
 JOB_NAME = "redis-init-sync"
@@ -60,12 +61,24 @@ class MasterAuth(Step):
         """``masterauth`` at both, where they ask for a password."""
         for colour in (world.rotation.source, world.rotation.target):
             # Safe to repeat, and reaches no argument, log or commit: the value goes over the server's own connection.
-            world.systems.redis(colour).keep_mastership()
+            server = world.systems.redis(colour)
+            if world.conf.redis[0].tls is not None and not server.observe().tls_replication:
+                # Found here and not after the promotion: the old master could not follow the new one, and a rollback would lose writes.
+                raise GateRefused(
+                    f"{server.name} would not speak TLS to its master", next_step="set tls-replication yes in its configuration, in both clusters"
+                )
+            server.keep_mastership()
         return Effect()
 
     def gate(self, world: World) -> Verdict:
         """The Blind Mirror rule: REPLICAOF names a mirror only while its Link is ready."""
         return blind_mirror(link_ready(view(world, world.rotation.target, world.rotation.source)))
+
+
+def _job_tls(tls: TlsSettings | None) -> redis_sync_job.JobTls | None:
+    if tls is None:
+        return None
+    return redis_sync_job.JobTls(tls.ca_secret.partition("/")[2], tls.key, (tls.client_secret or "").partition("/")[2])
 
 
 class InitSync(FluxStep):
@@ -108,6 +121,7 @@ class InitSync(FluxStep):
                 master_port=master.port,
                 secret=redis.auth.secret.partition("/")[2] if redis.auth else "",
                 secret_key=redis.auth.key if redis.auth else "",
+                tls=_job_tls(redis.tls),
             )
         )
         return (Edit(world.path(world.rotation.target, JOB_FILE), text),)

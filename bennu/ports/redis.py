@@ -61,6 +61,7 @@ class Observation:
     cluster_mode: bool
     sentinels: int
     blocked_clients: int
+    tls_replication: bool = False  # a replica speaks TLS to its master
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Critical(Protocol):
 
 
 class RedisServer(Protocol):
-    """One server, reached by ``settings.redis[].reach``. Raises DependencyDown if it does not answer or refuses the password (never naming the secret)."""
+    """One server, reached by ``settings.redis[].reach``. Raises DependencyDown if it does not answer, cannot be trusted, or refuses the password (never naming the secret)."""
 
     @property
     def name(self) -> str:

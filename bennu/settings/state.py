@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from bennu.settings.fields import ColourTemplate, Flag, Label, Line, Name, Port, Reference, Section
 
@@ -50,10 +52,16 @@ class AuthSettings(Section):
 
 
 class TlsSettings(Section):
-    """The CA lies in Secret ``<namespace>/<name>``."""
+    """The authority lies in Secret ``<namespace>/<name>`` under ``key``, in each cluster its own.
+
+    ``server_name`` is what the certificate must name (default: the Service's DNS name, or ``direct.host``); ``client_secret`` holds ``tls.crt`` and ``tls.key`` for servers
+    that ask for a client's certificate (``tls-auth-clients``).
+    """
 
     ca_secret: Reference
     key: Line = "ca.crt"
+    server_name: ColourTemplate | None = None
+    client_secret: Reference | None = None
 
 
 class DirectSettings(Section):
@@ -86,6 +94,14 @@ class RedisSettings(Section):
     reads_during_canary: Literal["local", "write-host"] = "local"
     fence: FenceSettings = FenceSettings()
     reverse: Literal["required", "accept-none"] = "required"
+
+    @model_validator(mode="after")
+    def _mountable(self) -> Self:
+        tls = (self.tls.ca_secret, self.tls.client_secret) if self.tls else ()
+        for secret in (self.auth.secret if self.auth else None, *tls):
+            if secret and secret.partition("/")[0] != self.service.namespace:
+                raise ValueError(f"Secret {secret} must lie in the Service's namespace, {self.service.namespace}: the redis-init-sync Job uses it there")
+        return self
 
 
 class ElsewhereSettings(Section):

@@ -16,18 +16,16 @@ from bennu.adapters.git import GitRepository, Remote
 from bennu.adapters.kubernetes import KubernetesApi
 from bennu.adapters.kubernetes_credentials import Manners
 from bennu.adapters.prometheus import Prometheus, PrometheusEndpoint
-from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
-from bennu.adapters.redis_reach import Forwarded, direct, secret_value
 from bennu.adapters.requests_box import GitRequestBox
 from bennu.adapters.terraform import TerraformConfig, TerraformProvisioner
 from bennu.core.clusters import Colour, Group
-from bennu.errors import ConfigError, DependencyDown, UsageError
+from bennu.errors import ConfigError, UsageError
 from bennu.phases.base import Systems
 from bennu.ports.kubernetes import Kubernetes
 from bennu.ports.provisioner import Provisioner
-from bennu.ports.redis import Address, RedisServer
 from bennu.ports.repository import RequestBox
 from bennu.settings import GroupSettings, Settings
+from bennu.wiring.redis_server import redis_server
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def built(settings: Settings, group: Group, folder: Path, environ: Mapping[str, 
     systems = Systems(
         repository=repository,
         cluster=cluster,
-        redis=cache(lambda colour: _redis(conf, colour, cluster)),
+        redis=cache(lambda colour: redis_server(conf, colour, cluster)),
         metrics=Prometheus(prometheus),
         dns=DnsOverSocket(),
         provisioner=_provisioner(conf, folder),
@@ -105,24 +103,6 @@ def _cluster(conf: GroupSettings, group: Group, colour: Colour, *, no_input: boo
         raise UsageError(f"{group} has no cluster {colour} in bennu.yaml", next_step=f"add it under groups.{group}.clusters")
     files = (Path(found.kubeconfig),) if found.kubeconfig else ()
     return KubernetesApi.of(found.context, files, manners=Manners(no_input, conf.kubernetes.exec_plugins))
-
-
-def _redis(conf: GroupSettings, colour: Colour, cluster: Callable[[Colour], Kubernetes]) -> RedisServer:
-    if not conf.redis:
-        raise DependencyDown("the group keeps no Redis in its clusters")
-    redis, api = conf.redis[0], cluster(colour)
-    where = redis.service
-    address: Callable[[], Address]
-    if redis.direct is not None:
-        fixed = Address(redis.direct.host.format(colour=colour.value), redis.direct.port)
-        address = lambda: fixed  # noqa: E731  # a constant provider
-    elif redis.reach == "direct":
-        address = direct(api, where.namespace, where.name)
-    else:
-        address = Forwarded(api, where.namespace, where.name, where.port)
-    password = secret_value(api, redis.auth.secret, redis.auth.key) if redis.auth else str
-    username = (redis.auth.username or "") if redis.auth else ""
-    return RedisOverSocket(RedisEndpoint(f"Redis of {colour.cluster}", address, password, username))
 
 
 def _provisioner(conf: GroupSettings, folder: Path) -> Provisioner:

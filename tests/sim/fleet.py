@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import yaml
+
 from bennu.core.clusters import Group
 from bennu.settings import Settings
 
@@ -18,22 +20,23 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def settings(*, redis: bool, apps: tuple[str, ...], active_only: bool, dns: bool, weights: tuple[int, ...]) -> Settings:
-    """What bennu.yaml says."""
+def settings(*, redis: bool, apps: tuple[str, ...], active_only: bool, dns: bool, weights: tuple[int, ...], ledger: str = "") -> Settings:
+    """What bennu.yaml says; *ledger* is more of what it says of Redis, as YAML."""
     workers = [{"kind": "CronJob", "namespace": "payments", "name": "settlement"}, {"kind": "Deployment", "namespace": "payments", "name": "dispatcher"}]
-    ledger = {
+    found = {
         "name": "ledger",
         "service": {"namespace": "database", "name": "redis", "port": 6379},
         "replicate_via": "service",
         "sync_image": "redis:7",
         "reach": "direct",
+        **(yaml.safe_load(ledger) or {}),
     }
     group: dict[str, Any] = {
         "clusters": {colour: {"context": f"sim-{colour}"} for colour in ("red", "blue", "green")},
         "provisioner": {"kind": "command", "up": ["up"], "down": ["down"]},
         "flux": {"bootstrap": ["catalogs/flux"]},
         "pointer": {"configmap": {"namespace": "payments", "name": "global-traffic-state"}},
-        "redis": [ledger] if redis else [],
+        "redis": [found] if redis else [],
         "elsewhere": {"moved": ["database/redis", "database/data-redis-*"]},
         "apps": [_app(name) for name in apps],
         "active_only": workers if active_only else [],

@@ -70,6 +70,7 @@ class Knobs:
     sentinels: int = 0
     saving: bool = False
     password: str = ""
+    tls_replication: bool = False
 
 
 class RedisNet:
@@ -249,7 +250,7 @@ class MemoryRedis:
             master_last_io_s=0 if state.synced else -1, sync_in_progress=False, replid=state.replid, replid2=state.replid2, offset=state.offset,
             second_offset=state.second_offset, replicas=replicas, read_only_replica=knobs.read_only_replica, keys=len(state.data), used_memory=1_000_000,
             maxmemory=0, aof=knobs.aof, rdb_save=False, saving_or_loading=knobs.saving, config_file=knobs.config_file, data_dir="/data", sync_full=state.sync_full,
-            cluster_mode=False, sentinels=knobs.sentinels, blocked_clients=0,
+            cluster_mode=False, sentinels=knobs.sentinels, blocked_clients=0, tls_replication=knobs.tls_replication,
         )  # fmt: skip
 
     def now(self) -> float:

@@ -43,6 +43,7 @@ class Kit:
     active_only: bool = True
     dns: bool = True
     weights: tuple[int, ...] = (10, 20, 50, 90)
+    ledger: str = ""  # what bennu.yaml says of Redis beside the usual
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Universe:
 
     def __init__(self, kit: Kit) -> None:
         self.kit = kit
-        self.settings = fleet.settings(redis=kit.redis, apps=kit.apps, active_only=kit.active_only, dns=kit.dns, weights=kit.weights)
+        self.settings = fleet.settings(redis=kit.redis, apps=kit.apps, active_only=kit.active_only, dns=kit.dns, weights=kit.weights, ledger=kit.ledger)
         self.clock = VirtualClock()
         self.remote = MemoryRemote.of(fleet.files(redis=kit.redis, apps=kit.apps, dns=kit.dns))
         self.disks: dict[str, MemoryDisk] = {}

@@ -38,12 +38,17 @@ class Authority:
         alternatives = [_alternative(name) for name in names]
         return self._signed(names[0], x509.SubjectAlternativeName(alternatives), ExtendedKeyUsageOID.SERVER_AUTH)
 
+    def peer(self, *names: str) -> Pair:
+        """For a server that is a client of its like, as replicas are."""
+        alternatives = [_alternative(name) for name in names]
+        return self._signed(names[0], x509.SubjectAlternativeName(alternatives), ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+
     def client(self, name: str) -> Pair:
         return self._signed(name, x509.SubjectAlternativeName([x509.DNSName(name)]), ExtendedKeyUsageOID.CLIENT_AUTH)
 
-    def _signed(self, name: str, names: x509.SubjectAlternativeName, usage: x509.ObjectIdentifier) -> Pair:
+    def _signed(self, name: str, names: x509.SubjectAlternativeName, *usages: x509.ObjectIdentifier) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
-        made = _builder(_named(name), self._name, key).add_extension(names, critical=False).add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        made = _builder(_named(name), self._name, key).add_extension(names, critical=False).add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         certificate = made.sign(self._key, hashes.SHA256())
         private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         return Pair(_pem(certificate), private.decode())

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ import tenacity
 
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.adapters.redis_link import Link, Refusal
+from bennu.adapters.redis_tls import Tls
 from bennu.ports.redis import Address, RedisServer
 from tests.sim.memory_redis import Connection, Held, MemoryRedis, ReadOnly, RedisNet
 
@@ -55,17 +56,19 @@ def parking() -> Address:
 
 
 class RealHands:
-    """A server process on a free port, with an append-only file and a configuration file of its own."""
+    """A server process on a free port, with an append-only file and a configuration file of its own; *more* are further lines of it, *tls* how clients trust it."""
 
-    def __init__(self, program: str, folder: Path, password: str = "") -> None:
+    def __init__(self, program: str, folder: Path, password: str = "", more: Sequence[str] = (), tls: Tls | None = None) -> None:
         self._program = program
         self._folder = folder
         self._password = password
         self._process: subprocess.Popen[str] | None = None
         self.address = Address("127.0.0.1", free_port())
+        self._tls = tls
         folder.mkdir()
         lines = [
-            f"port {self.address.port}",
+            f"port {self.address.port}" if tls is None else f"tls-port {self.address.port}",
+            *(["port 0"] if tls else []),
             "bind 127.0.0.1",
             f"dir {folder}",
             "appendonly yes",
@@ -74,12 +77,14 @@ class RealHands:
             "repl-ping-replica-period 1",
         ]
         lines += [f"requirepass {password}", f"masterauth {password}"] if password else []
+        lines += more
         (folder / "redis.conf").write_text("\n".join(lines) + "\n")
         self.server: RedisServer = RedisOverSocket(self.endpoint())
         self.start()
 
     def endpoint(self, password: str | None = None) -> RedisEndpoint:
-        return RedisEndpoint("redis of cluster-blue", lambda: self.address, lambda: self._password if password is None else password, timeout_s=3)
+        shown = self._password if password is None else password
+        return RedisEndpoint("redis of cluster-blue", lambda: self.address, lambda: shown, timeout_s=3, tls=self._tls)
 
     def start(self) -> None:
         self._process = subprocess.Popen([self._program, str(self._folder / "redis.conf")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

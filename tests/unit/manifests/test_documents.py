@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -209,6 +210,19 @@ def test_a_redis_without_a_password_needs_no_secret() -> None:
     text = redis_sync_job.manifest(redis_sync_job.SyncJob("j", "n", "i", "h", 1, "m", 2, "", ""))
     assert "secretKeyRef" not in text
     assert yaml.safe_load(text)["spec"]["template"]["spec"]["containers"][0]["env"] == []
+
+
+def test_over_tls_the_job_trusts_one_authority_and_shows_a_certificate_where_one_is_asked_for() -> None:
+    found = yaml.safe_load(redis_sync_job.manifest(replace(JOB, tls=redis_sync_job.JobTls("redis-ca", "ca.pem", "redis-client"))))
+    pod = found["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    flags = ["--tls", "--cacert", "/redis-ca/ca.pem", "--cert", "/redis-client/tls.crt", "--key", "/redis-client/tls.key"]
+    assert container["args"] == ["redis-cli", "-h", "redis.database", "-p", "6379", *flags, "REPLICAOF", "redis-cluster-blue.database", "6380"]
+    assert pod["volumes"] == [{"name": "redis-ca", "secret": {"secretName": "redis-ca"}}, {"name": "redis-client", "secret": {"secretName": "redis-client"}}]
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/redis-ca", "/redis-client"]
+    plain = redis_sync_job.manifest(replace(JOB, tls=redis_sync_job.JobTls("redis-ca", "ca.crt")))
+    assert "--cert " not in plain
+    assert "redis-client" not in plain
 
 
 # Flux' own file

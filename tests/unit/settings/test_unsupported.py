@@ -75,7 +75,7 @@ groups:
         replicate_via: endpoint
         sync_image: registry.bank.example/redis:7
         auth: {secret: data/redis, key: password, username: bennu, same_on_both: false}
-        tls: {ca_secret: data/redis-ca, key: ca.pem}
+        tls: {ca_secret: data/redis-ca, key: ca.pem, server_name: "redis-{colour}.bank.example", client_secret: data/redis-client}
         persistence: accept-volatile
         reads_during_canary: write-host
         fence: {persists_by: manifest, restart_tested: true}
@@ -145,7 +145,6 @@ REFUSED = {
     "groups.live/eu-west-1.pointer.keys": 51,
     "groups.live/eu-west-1.redis[0].topology": 55,
     "groups.live/eu-west-1.redis[0].auth.same_on_both": 60,
-    "groups.live/eu-west-1.redis[0].tls": 61,
     "groups.live/eu-west-1.redis[0].persistence": 62,
     "groups.live/eu-west-1.redis[0].fence.persists_by": 64,
     "groups.live/eu-west-1.redis[0].fence.restart_tested": 64,
