@@ -1,4 +1,4 @@
-"""traffic-state.yaml: the write pointer, a ConfigMap with the specification's four keys. Only they are touched."""
+"""traffic-state.yaml: the write pointer, a ConfigMap with the specification's four keys, or the user's names for them. Only they are touched."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ from bennu.manifests import yaml_edit, yaml_read
 
 READ, WRITE, MASTER, MAINTENANCE = "REDIS_READ_HOST", "REDIS_WRITE_HOST", "IS_WRITE_MASTER", "MAINTENANCE_MODE"
 _MAP = yaml_edit.Target("ConfigMap")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What the four keys are called in the user's ConfigMap; the specification's names where nothing else is said."""
+
+    read: str = READ
+    write: str = WRITE
+    master: str = MASTER
+    maintenance: str = MAINTENANCE
+
+    @property
+    def authority(self) -> tuple[str, str]:
+        """The two that say who is the master."""
+        return self.master, self.write
+
+
+SPECIFIED = Keys()
 
 
 @dataclass(frozen=True)
@@ -40,10 +58,11 @@ def warm(service: str, namespace: str, *, mirror: str, reads_local: bool = True)
     return TrafficState(local if reads_local else remote, remote, is_write_master=False)
 
 
-def parse(text: str, file: str) -> TrafficState:
+def parse(text: str, file: str, keys: Keys = SPECIFIED) -> TrafficState:
     """From the file. Values are compared as Kubernetes stores them: strings."""
     found = data(text, file)
-    return TrafficState(found.get(READ), found.get(WRITE), found.get(MASTER, "").lower() == "true", found.get(MAINTENANCE, "").lower() == "true")
+    flags = (found.get(key, "").lower() == "true" for key in (keys.master, keys.maintenance))
+    return TrafficState(found.get(keys.read), found.get(keys.write), *flags)
 
 
 def data(text: str, file: str) -> dict[str, str]:
@@ -52,11 +71,11 @@ def data(text: str, file: str) -> dict[str, str]:
     return {str(key): yaml_read.text_of(value) for key, value in raw.items()}
 
 
-def edited(text: str, state: TrafficState, file: str) -> str:
+def edited(text: str, state: TrafficState, file: str, keys: Keys = SPECIFIED) -> str:
     """The file with *state*."""
-    values = {MASTER: str(state.is_write_master).lower(), MAINTENANCE: str(state.maintenance_mode).lower()}
-    values |= {READ: state.read_host} if state.read_host is not None else {}
-    values |= {WRITE: state.write_host} if state.write_host is not None else {}
+    values = {keys.master: str(state.is_write_master).lower(), keys.maintenance: str(state.maintenance_mode).lower()}
+    values |= {keys.read: state.read_host} if state.read_host is not None else {}
+    values |= {keys.write: state.write_host} if state.write_host is not None else {}
     for key, value in values.items():
         text = yaml_edit.set_value(text, _MAP, ("data", key), value, file)
     return text

@@ -16,7 +16,7 @@ from bennu.core.clusters import Colour, Group, RotationId
 from bennu.core.policy import Policy
 from bennu.core.states import Event, State
 from bennu.core.verdict import Verdict, opened
-from bennu.manifests import cluster_config, tree
+from bennu.manifests import cluster_config, traffic_state, tree
 from bennu.ports.certificates import Certificates
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
@@ -106,6 +106,16 @@ class World:
     def text(self, colour: Colour, name: str) -> str | None:
         """That file's text on the branch, None where there is none."""
         return self.systems.repository.read(self.path(colour, name))
+
+    def state(self, colour: Colour) -> traffic_state.TrafficState | None:
+        """What traffic-state.yaml of a cluster says on the branch, None where there is none."""
+        text = self.text(colour, tree.TRAFFIC_STATE)
+        return None if text is None else traffic_state.parse(text, self.path(colour, tree.TRAFFIC_STATE), self.conf.pointer.keys)
+
+    def is_master_in_git(self, colour: Colour) -> bool:
+        """Whether that file gives *colour* the write authority."""
+        found = self.state(colour)
+        return found is not None and found.is_write_master
 
     def outputs(self, colour: Colour) -> Mapping[str, str]:
         """What cluster-config.yaml says of a cluster: identity and provisioner outputs, keys in upper case."""

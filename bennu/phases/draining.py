@@ -12,7 +12,7 @@ from bennu.core.gates import drained, none_running
 from bennu.core.policy import Policy
 from bennu.core.states import Event, State
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown, worst
-from bennu.manifests import traffic_state, tree
+from bennu.manifests import tree
 from bennu.phases import takedown, warm_directory
 from bennu.phases.active_only import running
 from bennu.phases.base import GateStep, Phase, Step, World
@@ -41,9 +41,7 @@ class Refusals(GateStep):
 
 def authority(world: World) -> Verdict:
     """The target has it, by Git and by Redis."""
-    path = world.path(world.rotation.source, tree.TRAFFIC_STATE)
-    text = world.systems.repository.read(path)
-    if text is not None and traffic_state.parse(text, path).is_write_master:
+    if world.is_master_in_git(world.rotation.source):
         return failed("the source is still the write master by Git")
     if not world.conf.redis:
         return opened("the target has the authority")

@@ -54,12 +54,11 @@ class Pointers:
 
     def says_master(self, colour: Colour) -> bool:
         """Whether the live pointer of *colour* says that it is the master itself."""
-        return (self._live(colour).get("data") or {}).get("IS_WRITE_MASTER") == "true"
+        return (self._live(colour).get("data") or {}).get(self._world.conf.pointer.keys.master) == "true"
 
     def _points(self, at: Colour, colour: Colour, hot: Mapping[Colour, Data]) -> bool:
         data, wanted = dict(self._live(at).get("data") or {}), hot[at]
-        keys = ("IS_WRITE_MASTER", "REDIS_WRITE_HOST")
-        return all(data.get(key) == wanted.get(key) for key in keys)
+        return all(data.get(key) == wanted.get(key) for key in self._world.conf.pointer.keys.authority)
 
     def matches(self, data: Mapping[Colour, Data]) -> bool:
         """Whether both live objects hold *data*."""
@@ -117,14 +116,14 @@ def desired(world: World, master: Colour, *, maintenance: bool = False) -> dict[
         text = world.systems.repository.read(path) or ""
         found[colour] = traffic_state.data(edited(world, colour, master, text, path), path)
     if maintenance:
-        found = {colour: {**data, "MAINTENANCE_MODE": "true"} for colour, data in found.items()}
+        found = {colour: {**data, world.conf.pointer.keys.maintenance: "true"} for colour, data in found.items()}
     return found
 
 
 def edited(world: World, colour: Colour, master: Colour, text: str, path: str) -> str:
     """traffic-state.yaml of *colour* when *master* has the authority."""
     state = warm_directory.hot_state(world, text, path) if colour is master else warm_directory.warm_state(world, colour, master, text, path)
-    return traffic_state.edited(text, state, path)
+    return traffic_state.edited(text, state, path, world.conf.pointer.keys)
 
 
 def sets_maintenance(world: World) -> bool:

@@ -13,7 +13,7 @@ from bennu.core.clusters import Colour
 from bennu.core.invariants import single_master
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown
 from bennu.errors import BennuError, SplitBrainError
-from bennu.manifests import flux_sync, ingress_routing, traffic_state, tree
+from bennu.manifests import flux_sync, ingress_routing, tree
 from bennu.phases.base import World
 from bennu.phases.dns_writer import record_writer
 from bennu.phases.draining import declared
@@ -56,11 +56,7 @@ def source_directory(world: World) -> Verdict:
 
 def one_master_in_git(world: World) -> Verdict:
     """Single Master, by the files on the branch; and it is the source."""
-    masters = {}
-    for colour in Colour:
-        path = world.path(colour, tree.TRAFFIC_STATE)
-        text = world.systems.repository.read(path)
-        masters[colour] = text is not None and traffic_state.parse(text, path).is_write_master
+    masters = {colour: world.is_master_in_git(colour) for colour in Colour}
     try:
         single_master(masters, "traffic-state in Git")
     except SplitBrainError as error:

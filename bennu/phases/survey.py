@@ -11,7 +11,7 @@ from bennu.core.standing import Standing
 from bennu.core.states import State
 from bennu.core.status import AppView, ClusterView, Survey
 from bennu.errors import BennuError
-from bennu.manifests import ingress_routing, traffic_state, tree
+from bennu.manifests import ingress_routing, tree
 from bennu.phases.base import World
 from bennu.phases.data_syncing import lag_point
 from bennu.phases.kinds import CONFIGMAP, HTTPROUTE
@@ -44,11 +44,10 @@ def _asked(question: Callable[[], T], problems: list[str]) -> T | None:
 
 
 def _cluster(world: World, colour: Colour, standing: Standing, problems: list[str]) -> ClusterView:
-    path = world.path(colour, tree.TRAFFIC_STATE)
-    text = world.systems.repository.read(path)
-    if text is None:
+    state = world.state(colour)
+    if state is None:
         return ClusterView(colour, exists=False, role=Role.ABSENT)
-    in_git = traffic_state.parse(text, path).is_write_master
+    in_git = state.is_write_master
     role = _role(colour, in_git, standing)
     local: list[str] = []
     version = _asked(lambda: world.systems.cluster(colour).version(), local)
@@ -84,7 +83,7 @@ def _role(colour: Colour, in_git: bool, standing: Standing) -> Role:
 def _live_master(world: World, colour: Colour) -> bool | None:
     where = world.conf.pointer.configmap
     live = world.systems.cluster(colour).get(Ref(CONFIGMAP, where.name, where.namespace))
-    return None if live is None else (live.get("data") or {}).get("IS_WRITE_MASTER") == "true"
+    return None if live is None else (live.get("data") or {}).get(world.conf.pointer.keys.master) == "true"
 
 
 def _app(world: World, index: int, problems: list[str]) -> AppView:

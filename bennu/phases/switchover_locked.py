@@ -95,7 +95,7 @@ class FlipCommit(GitStep):
 def _is_master_after(world: World, colour: Colour, edits: list[Edit]) -> bool:
     path = world.path(colour, tree.TRAFFIC_STATE)
     text = next((edit.text for edit in edits if edit.path == path), world.systems.repository.read(path))
-    return text is not None and traffic_state.parse(text, path).is_write_master
+    return text is not None and traffic_state.parse(text, path, world.conf.pointer.keys).is_write_master
 
 
 def _flipped(world: World, colour: Colour) -> list[Edit]:
@@ -207,10 +207,7 @@ def _still_announced(world: World, source: Observation) -> bool:
 
 
 def _named(world: World, colour: Colour) -> bool:
-    path = world.path(colour, tree.TRAFFIC_STATE)
-    text = world.systems.repository.read(path)
-    in_git = text is not None and traffic_state.parse(text, path).is_write_master
-    return in_git or Pointers(world).says_master(colour)
+    return world.is_master_in_git(colour) or Pointers(world).says_master(colour)
 
 
 def _steps(world: World) -> tuple[Step, ...]:

@@ -11,7 +11,6 @@ from bennu.core.clusters import Colour
 from bennu.core.policy import Policy
 from bennu.core.verdict import Verdict, opened, shut
 from bennu.errors import DependencyDown, OperatorNeeded, UsageError
-from bennu.manifests import traffic_state, tree
 from bennu.phases.base import Effect, GitStep, Pen, Seen, Step, World
 from bennu.phases.kinds import (
     EXPORTED,
@@ -289,8 +288,7 @@ class Destroy(Doomed, Step):
 
 def _refuse_master(world: World, colour: Colour) -> None:
     """A cluster with write authority is never destroyed, by Git's word or by Redis' own. Raises OperatorNeeded."""
-    text = world.text(colour, tree.TRAFFIC_STATE)
-    if text is not None and traffic_state.parse(text, world.path(colour, tree.TRAFFIC_STATE)).is_write_master:
+    if world.is_master_in_git(colour):
         raise OperatorNeeded(f"{colour.cluster} is the write master by Git: it is not taken down", next_step="bennu rotate status --why")
     if not world.conf.redis:
         return

@@ -44,7 +44,7 @@ def _made_warm(world: World, path: str, text: str) -> str:
     if name == tree.CLUSTER_CONFIG:
         return cluster_config.fresh(text, world.rotation.group, world.rotation.target, path)
     if name == tree.TRAFFIC_STATE:
-        return traffic_state.edited(text, warm_state(world, world.rotation.target, world.rotation.source, text, path), path)
+        return traffic_state.edited(text, warm_state(world, world.rotation.target, world.rotation.source, text, path), path, world.conf.pointer.keys)
     if name == tree.INGRESS_ROUTING:
         return _all_local(world, text, path)
     if name == tree.PROFILE_SYNC:
@@ -55,7 +55,7 @@ def _made_warm(world: World, path: str, text: str) -> str:
 def warm_state(world: World, colour: Colour, master: Colour, text: str, path: str) -> traffic_state.TrafficState:
     """The pointer of a cluster that is not the master: reads by setting, writes through the master's mirror."""
     if not world.conf.redis:
-        return traffic_state.parse(text, path).without_authority()
+        return traffic_state.parse(text, path, world.conf.pointer.keys).without_authority()
     service = world.conf.redis[0].service
     mirror = f"{service.name}-{world.conf.mesh.link_name.format(colour=master.value)}"
     return traffic_state.warm(service.name, service.namespace, mirror=mirror, reads_local=world.conf.redis[0].reads_during_canary == "local")
@@ -64,7 +64,7 @@ def warm_state(world: World, colour: Colour, master: Colour, text: str, path: st
 def hot_state(world: World, text: str, path: str) -> traffic_state.TrafficState:
     """The pointer of the master: everything local."""
     if not world.conf.redis:
-        return traffic_state.parse(text, path).with_authority()
+        return traffic_state.parse(text, path, world.conf.pointer.keys).with_authority()
     service = world.conf.redis[0].service
     return traffic_state.hot(service.name, service.namespace)
 

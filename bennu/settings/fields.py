@@ -21,6 +21,7 @@ class Section(BaseModel):
 
 _LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _SUBDOMAIN = "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+_DATA_KEY = "[-._a-zA-Z0-9]{1,253}"
 _LINE = "[ -,.-~][ -~]*"
 _DURATION = r"(\d+(?:\.\d+)?)(ms|s|m|h|d)"
 _PERCENT = r"(\d+(?:\.\d+)?) ?%"
@@ -43,6 +44,12 @@ def _label(text: str) -> str:
 def _subdomain(text: str) -> str:
     if not re.fullmatch(_SUBDOMAIN, text) or ".." in text:
         raise ValueError(f"{text!r} is not a valid Kubernetes name")
+    return text
+
+
+def _data_key(text: str) -> str:
+    if not re.fullmatch(_DATA_KEY, text):
+        raise ValueError(f"{text!r} cannot be a key of a ConfigMap (letters, digits, dashes, dots, underscores)")
     return text
 
 
@@ -169,6 +176,7 @@ def _written(number: dict[str, Any], text: str) -> WithJsonSchema:
 
 Label = Annotated[str, AfterValidator(_label), _text(_LABEL)]
 Name = Annotated[str, AfterValidator(_subdomain), _text(_SUBDOMAIN)]
+DataKey = Annotated[str, AfterValidator(_data_key), _text(_DATA_KEY)]
 Reference = Annotated[str, AfterValidator(_reference), _text(f"{_LABEL}/{_SUBDOMAIN}")]
 Line = Annotated[str, AfterValidator(_line), _text(_LINE)]
 RepoPath = Annotated[str, AfterValidator(_path), _text(_LINE)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from bennu.settings.fields import ColourTemplate, Flag, Label, Line, Name, Port, Reference, Section
+from bennu.manifests.traffic_state import Keys
+from bennu.settings.fields import ColourTemplate, DataKey, Flag, Label, Line, Name, Port, Reference, Section
 
 
 class ObjectSettings(Section):
@@ -24,6 +26,22 @@ class WriteServiceSettings(Section):
     via: Literal["tcproute", "selector", "externalname"] = "tcproute"
 
 
+class KeysSettings(Section):
+    """The specification's key names, and what the user's ConfigMap calls them."""
+
+    read: DataKey = Field(default="REDIS_READ_HOST", alias="REDIS_READ_HOST")
+    write: DataKey = Field(default="REDIS_WRITE_HOST", alias="REDIS_WRITE_HOST")
+    master: DataKey = Field(default="IS_WRITE_MASTER", alias="IS_WRITE_MASTER")
+    maintenance: DataKey = Field(default="MAINTENANCE_MODE", alias="MAINTENANCE_MODE")
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        twice = [name for name, count in Counter((self.read, self.write, self.master, self.maintenance)).items() if count > 1]
+        if twice:
+            raise ValueError(f"{', '.join(twice)} would mean more than one thing")
+        return self
+
+
 class PointerSettings(Section):
     """The write pointer."""
 
@@ -31,7 +49,12 @@ class PointerSettings(Section):
     mode: Literal["configmap-watch", "service"] = "configmap-watch"
     write_service: WriteServiceSettings | None = None
     maintenance_mode: Literal["spec", "auto", "off"] = "auto"
-    keys: dict[str, str] | None = None
+    keys_: KeysSettings = Field(default=KeysSettings(), alias="keys")
+
+    @property
+    def keys(self) -> Keys:
+        """The four names, as the documents take them."""
+        return Keys(self.keys_.read, self.keys_.write, self.keys_.master, self.keys_.maintenance)
 
 
 class ServiceSettings(Section):

@@ -74,7 +74,6 @@ GROUP_RULES: tuple[GroupRule, ...] = (
     GroupRule(("mesh", "peer_api_reachable"), "leave it out; the other API server is asked from here", lambda g: g.mesh.peer_api_reachable is not None),
     GroupRule(("pointer", "mode"), "write configmap-watch", lambda g: g.pointer.mode != "configmap-watch"),
     GroupRule(("pointer", "write_service"), "leave it out", lambda g: g.pointer.write_service is not None),
-    GroupRule(("pointer", "keys"), "use the specification's key names", lambda g: g.pointer.keys is not None),
     GroupRule(("redis",), "one Redis a group, or [] where state lives elsewhere", lambda g: len(g.redis) > 1),
     _redis(("topology",), "only primary-replicas can be handed over", lambda r: r.topology != "primary-replicas"),
     _redis(("auth", "same_on_both"), "give both clusters the same password, and write true", lambda r: bool(r.auth and not r.auth.same_on_both)),

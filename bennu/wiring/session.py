@@ -27,7 +27,7 @@ from bennu.engine import lock
 from bennu.engine.journal import Holder, Journal
 from bennu.engine.preview import planned
 from bennu.errors import BennuError, DependencyDown, GateRefused, LockHeld, UsageError
-from bennu.manifests import ingress_routing, traffic_state, tree
+from bennu.manifests import ingress_routing, tree
 from bennu.phases import preflight, survey, warm_directory
 from bennu.phases.base import Rotation, Systems, World
 from bennu.phases.mesh_linking import mirror_name
@@ -118,17 +118,13 @@ class Session:
 
     def active(self) -> Colour:
         """The write master by Git. Raises GateRefused where there is none, SplitBrainError where there are two (from the check)."""
-        repository, world = self.systems.repository, self.world(Rotation(RotationId(self.group, 0), Colour.BLUE, Colour.GREEN))
-        masters = []
-        for colour in Colour:
-            path = world.path(colour, tree.TRAFFIC_STATE)
-            text = repository.read(path)
-            if text is not None and traffic_state.parse(text, path).is_write_master:
-                masters.append(colour)
+        world = self.world(Rotation(RotationId(self.group, 0), Colour.BLUE, Colour.GREEN))
+        masters = [colour for colour in Colour if world.is_master_in_git(colour)]
         if len(masters) != 1:
             found = ", ".join(masters) or "none"
             raise GateRefused(
-                f"the write master of {self.group} can't be told from Git: {found}", next_step="mend IS_WRITE_MASTER in the traffic-state.yaml files"
+                f"the write master of {self.group} can't be told from Git: {found}",
+                next_step=f"mend {self.conf.pointer.keys.master} in the traffic-state.yaml files",
             )
         return masters[0]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import yaml
 
 from bennu.core.clusters import Group
+from bennu.manifests.traffic_state import Keys
 from bennu.settings import Settings
 
 GROUP = Group("prod", "us-east-1")
@@ -20,7 +22,12 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def settings(*, redis: bool, apps: tuple[str, ...], active_only: bool, dns: bool, weights: tuple[int, ...], ledger: str = "") -> Settings:
+def renamed(keys: Keys) -> dict[str, str]:
+    """The specification's names → the group's."""
+    return {"REDIS_READ_HOST": keys.read, "REDIS_WRITE_HOST": keys.write, "IS_WRITE_MASTER": keys.master, "MAINTENANCE_MODE": keys.maintenance}
+
+
+def settings(*, redis: bool, apps: tuple[str, ...], active_only: bool, dns: bool, weights: tuple[int, ...], keys: Keys, ledger: str = "") -> Settings:
     """What bennu.yaml says; *ledger* is more of what it says of Redis, as YAML."""
     workers = [{"kind": "CronJob", "namespace": "payments", "name": "settlement"}, {"kind": "Deployment", "namespace": "payments", "name": "dispatcher"}]
     found = {
@@ -35,7 +42,7 @@ def settings(*, redis: bool, apps: tuple[str, ...], active_only: bool, dns: bool
         "clusters": {colour: {"context": f"sim-{colour}"} for colour in ("red", "blue", "green")},
         "provisioner": {"kind": "command", "up": ["up"], "down": ["down"]},
         "flux": {"bootstrap": ["catalogs/flux"]},
-        "pointer": {"configmap": {"namespace": "payments", "name": "global-traffic-state"}},
+        "pointer": {"configmap": {"namespace": "payments", "name": "global-traffic-state"}, "keys": renamed(keys)},
         "redis": [found] if redis else [],
         "elsewhere": {"moved": ["database/redis", "database/data-redis-*"]},
         "apps": [_app(name) for name in apps],
@@ -59,12 +66,12 @@ def _app(name: str) -> dict[str, Any]:
     }
 
 
-def files(*, redis: bool, apps: tuple[str, ...], dns: bool) -> dict[str, str]:
+def files(*, redis: bool, apps: tuple[str, ...], dns: bool, keys: Keys) -> dict[str, str]:
     """The repository with one active cluster, blue."""
     here = f"{HOME}/cluster-blue"
     found = {
         f"{here}/cluster-config.yaml": _CONFIG,
-        f"{here}/traffic-state.yaml": _TRAFFIC,
+        f"{here}/traffic-state.yaml": re.sub(r"(?m)^  ([A-Z_]+):", lambda found: f"  {renamed(keys)[found[1]]}:", _TRAFFIC),
         f"{here}/ingress-routing.yaml": "---\n".join(_ROUTE.replace("@APP@", app) for app in apps),
         f"{here}/profile-sync.yaml": _profile(redis=redis),
         f"{here}/flux-system/gotk-sync.yaml": _SYNC,

@@ -12,10 +12,11 @@ from bennu.core.clusters import Colour
 from bennu.core.record import Kind
 from bennu.core.states import State
 from bennu.engine.turns import Wishes
-from bennu.errors import Paused
+from bennu.errors import Paused, RolledBack
+from bennu.manifests.traffic_state import Keys
 from bennu.ports.metrics import Traffic
 from tests.sim import fleet
-from tests.sim.pilot import ANN, AUTO, BOB, Pilot, at_rest, fresh_take, universe
+from tests.sim.pilot import ANN, AUTO, BOB, Pilot, at_rest, entered, fresh_take, universe
 from tests.sim.seams import Taps
 from tests.sim.universe import Kit
 
@@ -91,6 +92,18 @@ def test_without_redis_what_may_run_only_once_moves_with_the_pointer() -> None:
     assert (world.pointer(Colour.BLUE)["IS_WRITE_MASTER"], world.pointer(Colour.GREEN)["IS_WRITE_MASTER"]) == ("false", "true")
     assert not world.runs_exclusive(Colour.BLUE)
     assert world.runs_exclusive(Colour.GREEN)
+
+
+def test_a_pointer_with_keys_of_the_users_own_is_handed_over_and_back() -> None:
+    world = universe(Kit(keys=Keys("reads", "ledger.write-host", "active", "frozen"), weights=(10, 90)))
+    assert Pilot(world).start().error is None
+    at_rest(world, Colour.GREEN)
+    text = world.tree[f"{fleet.HOME}/cluster-green/traffic-state.yaml"]
+    assert re.findall(r"(?m)^  (\S+):", text) == ["reads", "ledger.write-host", "active", "frozen"]
+    back = entered(State.PROMOTED, world.kit)
+    outcome = Pilot(back).rollback()
+    assert isinstance(outcome.error, RolledBack), outcome
+    at_rest(back, Colour.BLUE)
 
 
 def test_without_dns_and_active_only_a_rotation_still_goes_through() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from bennu.core.clusters import Colour
 from bennu.errors import DependencyDown, UsageError
 from bennu.manifests import traffic_state, tree
+from bennu.manifests.traffic_state import Keys
 from bennu.phases.kinds import CONFIGMAP, HTTPROUTE, NODE, POD, labels_of, name_of
 from bennu.ports.kubernetes import Kind, Ref
 from bennu.ports.metrics import Client, Traffic
@@ -43,6 +44,7 @@ class Kit:
     active_only: bool = True
     dns: bool = True
     weights: tuple[int, ...] = (10, 20, 50, 90)
+    keys: Keys = traffic_state.SPECIFIED
     ledger: str = ""  # what bennu.yaml says of Redis beside the usual
 
 
@@ -62,9 +64,11 @@ class Universe:
 
     def __init__(self, kit: Kit) -> None:
         self.kit = kit
-        self.settings = fleet.settings(redis=kit.redis, apps=kit.apps, active_only=kit.active_only, dns=kit.dns, weights=kit.weights, ledger=kit.ledger)
+        self.settings = fleet.settings(
+            redis=kit.redis, apps=kit.apps, active_only=kit.active_only, dns=kit.dns, weights=kit.weights, keys=kit.keys, ledger=kit.ledger
+        )
         self.clock = VirtualClock()
-        self.remote = MemoryRemote.of(fleet.files(redis=kit.redis, apps=kit.apps, dns=kit.dns))
+        self.remote = MemoryRemote.of(fleet.files(redis=kit.redis, apps=kit.apps, dns=kit.dns, keys=kit.keys))
         self.disks: dict[str, MemoryDisk] = {}
         self.dns, self.metrics = MemoryDns(), MemoryMetrics()
         self.net = RedisNet(self.clock.boot)
@@ -268,26 +272,28 @@ class Universe:
         return {b["name"]: int(b.get("weight", 1)) for rule in rules for b in rule["backendRefs"]}
 
     def pointer(self, at: Colour) -> dict[str, str]:
-        """The live pointer's data."""
-        return dict((self.clusters[at].at(Ref(CONFIGMAP, "global-traffic-state", "payments")) or {}).get("data") or {})
+        """The live pointer's data, by the specification's names."""
+        data = dict((self.clusters[at].at(Ref(CONFIGMAP, "global-traffic-state", "payments")) or {}).get("data") or {})
+        names = {name: specified for specified, name in fleet.renamed(self.kit.keys).items()}
+        return {names.get(key, key): value for key, value in data.items()}
 
     def master_in_git(self, files: Mapping[str, str] | None = None) -> Colour | None:
         """Whom the branch (or a tree) names; AssertionError for two."""
-        found = masters_of(self.tree if files is None else files)
+        found = masters_of(self.tree if files is None else files, self.kit.keys)
         assert len(found) <= 1, found
         return found[0] if found else None
 
 
-def masters_of(files: Mapping[str, str]) -> list[Colour]:
+def masters_of(files: Mapping[str, str], keys: Keys = traffic_state.SPECIFIED) -> list[Colour]:
     """Clusters that a tree calls write master."""
     found = []
     for colour in Colour:
         path = f"{fleet.HOME}/{colour.cluster}/{tree.TRAFFIC_STATE}"
-        if path in files and _is_master(files[path]):
+        if path in files and _is_master(files[path], keys):
             found.append(colour)
     return found
 
 
-def _is_master(text: str) -> bool:
+def _is_master(text: str, keys: Keys) -> bool:
     data = controllers_flux.parsed(text)[0]["data"]
-    return str(data[traffic_state.MASTER]).lower() == "true"
+    return str(data[keys.master]).lower() == "true"

@@ -8,7 +8,7 @@ import pytest
 
 from bennu.errors import ConfigError
 from bennu.manifests import traffic_state
-from bennu.manifests.traffic_state import TrafficState, hot, warm
+from bennu.manifests.traffic_state import Keys, TrafficState, hot, warm
 from tests.unit.manifests.texts import changed
 
 FILE = """\
@@ -94,3 +94,18 @@ def test_another_shape_is_refused_with_the_file_named(text: str) -> None:
         traffic_state.parse(text, "traffic-state.yaml")
     with pytest.raises(ConfigError, match=r"^traffic-state\.yaml"):
         traffic_state.edited(text, hot("redis", "database"), "traffic-state.yaml")
+
+
+def test_keys_of_the_users_own_are_read_and_written_and_the_specifications_are_nobodys() -> None:
+    keys = Keys("reads", "writes", "active", "frozen")
+    text = (
+        FILE.replace("REDIS_READ_HOST", "reads")
+        .replace("REDIS_WRITE_HOST", "writes")
+        .replace("IS_WRITE_MASTER", "active")
+        .replace("MAINTENANCE_MODE", "frozen")
+    )
+    assert traffic_state.parse(text, "f", keys) == hot("redis", "database")
+    moved = traffic_state.edited(text, warm("redis", "database", mirror="redis-cluster-green"), "f", keys)
+    assert traffic_state.parse(moved, "f", keys) == warm("redis", "database", mirror="redis-cluster-green")
+    assert not any(name in moved for name in ("REDIS_", "IS_WRITE", "MAINTENANCE"))
+    assert traffic_state.edited(moved, hot("redis", "database"), "f", keys) == text

@@ -142,7 +142,6 @@ REFUSED = {
     "groups.live/eu-west-1.mesh.peer_api_reachable": 44,
     "groups.live/eu-west-1.pointer.mode": 48,
     "groups.live/eu-west-1.pointer.write_service": 49,
-    "groups.live/eu-west-1.pointer.keys": 51,
     "groups.live/eu-west-1.redis[0].topology": 55,
     "groups.live/eu-west-1.redis[0].auth.same_on_both": 60,
     "groups.live/eu-west-1.redis[0].persistence": 62,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bennu.manifests.traffic_state import Keys
 from tests.unit.settings.files import GROUP, SMALL, group_of, group_with, read, refusal, repository_with, root_with, swapped
 
 HOSTILE = ["../x", "-oProxyCommand=touch", "$(reboot)", "a b", "UPPER", "", "a\\nb", "ünïcode", "x/y", "a" * 64, "-a", "a-"]
@@ -355,3 +356,22 @@ def test_a_group_may_keep_its_state_elsewhere(tmp_path: Path) -> None:
     text = SMALL[: SMALL.index("    redis:")] + "    redis: []\n" + SMALL[SMALL.index("    apps:") :]
     assert group_of(tmp_path, text).redis == ()
     assert read(tmp_path, text).group(GROUP).apps[0].name == "payment-service"
+
+
+def test_the_pointers_keys_may_have_names_of_the_users_own(tmp_path: Path) -> None:
+    text = swapped("name: global-traffic-state}\n", "name: global-traffic-state}\n      keys: {IS_WRITE_MASTER: active, REDIS_WRITE_HOST: ledger.write}\n")
+    assert group_of(tmp_path, text).pointer.keys == Keys(write="ledger.write", master="active")
+    assert group_of(tmp_path, SMALL).pointer.keys == Keys()
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("{IS_MASTER: x}", "did you mean 'IS_WRITE_MASTER'?"),
+        ("{IS_WRITE_MASTER: a/b}", "cannot be a key of a ConfigMap"),
+        ("{IS_WRITE_MASTER: MAINTENANCE_MODE}", "MAINTENANCE_MODE would mean more than one thing"),
+    ],
+)
+def test_names_of_the_pointers_keys_that_cannot_be_are_refused(tmp_path: Path, written: str, words: str) -> None:
+    error = refusal(tmp_path, swapped("name: global-traffic-state}\n", f"name: global-traffic-state}}\n      keys: {written}\n"))
+    assert words in error.message
