@@ -32,7 +32,7 @@ from bennu.phases.hand_over import HandOver
 from bennu.phases.switchover_locked import GiveUp
 from bennu.ports.clock import Clock
 from bennu.ports.kubernetes import Kubernetes
-from bennu.ports.redis import Address, Critical, Observation, RedisServer
+from bennu.ports.redis import Address, Critical, Member, Observation, RedisServer
 from bennu.ports.repository import Repository
 from bennu.settings import Settings
 
@@ -187,10 +187,14 @@ class _Tapped:
         """See the port."""
         return self.real.observe()
 
-    @contextmanager
-    def critical(self, name: str) -> Iterator[Critical]:
+    def members(self) -> tuple[Member, ...]:
         """See the port."""
-        with self.real.critical(name) as connection:
+        return self.real.members()
+
+    @contextmanager
+    def critical(self, name: str, member: str = "") -> Iterator[Critical]:
+        """See the port."""
+        with self.real.critical(name, member) as connection:
             yield self.seams.critical(self.colour, connection)
 
     def kill_named(self, rotation: str, below_epoch: int) -> int:

@@ -8,30 +8,37 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 from bennu.adapters import redis_reading as reading
 from bennu.adapters.redis_critical import CriticalLink
 from bennu.adapters.redis_link import Link, RedisEndpoint, Refusal, Reply, WrongPassword
 from bennu.adapters.redis_tls import Untrusted
-from bennu.errors import DependencyDown, GateRefused
-from bennu.ports.redis import Address, Critical, Observation
+from bennu.errors import BennuError, DependencyDown, GateRefused
+from bennu.ports.redis import Address, Critical, Member, Observation
 
 __all__ = ["RedisEndpoint", "RedisOverSocket"]
 
 _OBSERVER = "bennu-observer"
 # The critical section's replies come within a round trip; whoever waits longer has lost the server.
 _CRITICAL_TIMEOUT_S = 2.0
+# All members are asked at once, and one that hangs must not keep the others' answers for long.
+_MEMBER_TIMEOUT_S = 0.5
 
 
 class RedisOverSocket:
     """The port ``RedisServer``. Safe to use from several threads; the observing connection is shared and serialised."""
 
-    def __init__(self, endpoint: RedisEndpoint) -> None:
+    def __init__(self, endpoint: RedisEndpoint, ways: Callable[[], Mapping[str, Callable[[], Address]]] | None = None) -> None:
+        """*ways*: how each member is reached, by its pod's name; None = the endpoint's address is the only one."""
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._link: Link | None = None
+        self._ways = ways or (lambda: {"": endpoint.address})
+        self._members: dict[str, RedisOverSocket] = {}
 
     @property
     def name(self) -> str:
@@ -45,10 +52,25 @@ class RedisOverSocket:
         except reading.Unreadable as error:
             raise self._down(str(error)) from None
 
+    def members(self) -> tuple[Member, ...]:
+        """See the port. Each over a connection of its own, kept between two calls."""
+        ways = self._ways()
+        for gone in self._members.keys() - ways.keys():
+            self._members.pop(gone).close()
+        for name in ways.keys() - self._members.keys():
+            self._members[name] = RedisOverSocket(replace(self._endpoint, address=ways[name], timeout_s=_MEMBER_TIMEOUT_S))
+        if not ways:
+            return ()
+        with ThreadPoolExecutor(len(ways)) as pool:
+            found = pool.map(lambda name: _answered(name, self._members[name]), ways)
+            return tuple(one for one in found if one is not None)
+
     @contextmanager
-    def critical(self, name: str) -> Iterator[Critical]:
+    def critical(self, name: str, member: str = "") -> Iterator[Critical]:
         """See the port. A connection that is lost later raises the standard library's ConnectionError."""
-        link = self._opened(lambda: Link(self._endpoint, name, _CRITICAL_TIMEOUT_S))
+        way = self._ways().get(member) if member else None
+        endpoint = self._endpoint if way is None else replace(self._endpoint, address=way)
+        link = self._opened(lambda: Link(endpoint, name, _CRITICAL_TIMEOUT_S))
         try:
             yield CriticalLink(self.name, link)
         finally:
@@ -147,3 +169,10 @@ class RedisOverSocket:
 
     def _down(self, why: str) -> DependencyDown:
         return DependencyDown(f"{self.name} does not answer: {why}", next_step="look at its pod and its logs; bennu doctor asks it again")
+
+
+def _answered(name: str, server: RedisOverSocket) -> Member | None:
+    try:
+        return Member(name, server.observe())
+    except BennuError:
+        return None

@@ -26,7 +26,7 @@ def signals(engine: Engine) -> Iterator[None]:
         if engine.lookout.stop.number:
             os._exit(128 + number)
         engine.lookout.stop.set(number)
-        engine.world.systems.clock.wake()  # type: ignore[attr-defined]  # the system's clock; a wait must not outlive the signal
+        engine.world.systems.clock.wake()  # a wait must not outlive the signal
 
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     before = {number: signal.signal(number, first) for number in numbers}

@@ -12,8 +12,8 @@ Split-Brain Protection weights go back to the source when the link fails in cana
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from bennu.core.clusters import Colour
 from bennu.core.verdict import Verdict, failed, opened
@@ -28,6 +28,32 @@ def single_master(masters: Mapping[Colour, bool], what: str) -> None:
             f"more than one write master by {what}: {', '.join(found)}",
             next_step="stop writes to the cluster that was not meant to have them, then 'bennu rotate status --why'",
         )
+
+
+@dataclass(frozen=True)
+class Master:
+    """A server that called itself a master in one reading: ``member`` is its pod, ``run_id`` its process, ``replid`` the history that it then wrote."""
+
+    colour: Colour
+    member: str
+    run_id: str
+    replid: str
+    replid2: str
+    keys: int
+
+
+def at_once(before: Collection[Master], after: Collection[Master], history: str) -> tuple[Master, ...]:
+    """Servers proved to have been masters at the same instant, empty where fewer than two were.
+
+    Two servers of one reading are asked at different instants, and a legal hand-over may lie between them. So two readings are compared, each question of *after* asked when
+    all of *before* were answered: who is a master in both, as the same process and under the same replid, was one all the time between (each REPLICAOF NO ONE gives a new
+    replid), and two such overlap. *history* is the replid that S4 noted; a master without a key that knows nothing of it is a server that was started empty, in nobody's group yet.
+    """
+    known = {(one.colour, one.member, one.run_id, one.replid) for one in before}
+    stayed = {
+        one.run_id: one for one in after if (one.colour, one.member, one.run_id, one.replid) in known and (one.keys or history in (one.replid, one.replid2))
+    }
+    return tuple(stayed.values()) if len(stayed) > 1 else ()
 
 
 def blind_mirror(link: Verdict) -> Verdict:

@@ -54,6 +54,9 @@ class Policy:
     # A missed catch-up is tried again, this often, with a growing distance.
     switchover_tries: int = 3
     retry_s: float = 5
+    # Single Master, watched while a rotation runs: two masters are to be found within 2 s, and a finding takes two readings.
+    watch_s: float = 0.5
+    watch_after_release_s: float = 120
     # Phase 7.
     dns_ttl_s: int = 300
     # Phase 8: requests a second that may still reach the source.
@@ -89,6 +92,7 @@ LAB = Policy(
     min_requests=20,
     max_sample_age_s=5,
     promote_recheck_s=3,
+    watch_after_release_s=2,
     dns_ttl_s=2,
     drain_window_s=3,
     retry_s=1,

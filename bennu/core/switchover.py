@@ -71,11 +71,18 @@ def may_attach(source: Server, target: Server, *, source_restarted: bool) -> boo
 
 
 def stray_bytes(source: Server, target: Server) -> int | None:
-    """Bytes that only the old master holds after a promotion: exact, or None where the histories are not related (facts.md, "Divergence after promotion")."""
+    """Bytes of the replication stream that only *source* holds: exact, or None where the histories are not related (facts.md, "Divergence after promotion").
+
+    Asked of the old master after a promotion, and (with the roles swapped) of the present master by whoever wants to go back past a broken reverse link.
+    """
     if source.replid == target.replid:
         return max(0, source.offset - target.offset)
     if target.replid2 and source.replid == target.replid2:
         return max(0, source.offset - (target.second_offset - 1))
+    if source.replid2 and source.replid2 in (target.replid, target.replid2):
+        # The source left their common history at its own promotion, or the target did before: what it wrote since is its own.
+        forked = target.offset if source.replid2 == target.replid else target.second_offset - 1
+        return max(0, source.offset - min(source.second_offset - 1, forked))
     return None
 
 

@@ -80,6 +80,24 @@ class Engine:
 
     def drive(self) -> Iterator[Progress]:
         """Run to the end. Raises what ``bennu.errors`` says; RolledBack (6) is an end, too."""
+        yield from self._alarmed(self._driven())
+
+    def roll_back(self) -> Iterator[Progress]:
+        """Leave the forward list and go back to the source, from wherever it stands."""
+        yield from self._alarmed(self._back())
+
+    def _alarmed(self, run: Iterator[Progress]) -> Iterator[Progress]:
+        """Whatever a run stumbles over once the alarm was rung is its consequence: the alarm is how it ends."""
+        try:
+            yield from run
+        except LockLost:
+            raise
+        except BennuError as error:
+            if self.lookout.alarm.error not in (None, error):
+                raise self.lookout.alarm.error from error
+            raise
+
+    def _driven(self) -> Iterator[Progress]:
         direction = self.lookout.journal.standing.direction
         try:
             if direction is Direction.ROLLBACK:
@@ -90,10 +108,6 @@ class Engine:
                 yield from self._forward()
         except RollbackAsked:
             yield from self._back()
-
-    def roll_back(self) -> Iterator[Progress]:
-        """Leave the forward list and go back to the source, from wherever it stands."""
-        yield from self._back()
 
     # The three lists
 
@@ -167,6 +181,7 @@ class Engine:
             try:
                 yield from self._one(step, phase)
             except (Turn, StepAborted) as turn:
+                self.lookout.alarm.answer()
                 try:
                     for undo in self.runbook.reverse_retreat(self._now()):
                         yield from self._stuck_ends(undo, phase)
@@ -189,6 +204,7 @@ class Engine:
 
     def _one(self, step: Step, phase: Phase) -> Iterator[Progress]:
         phase = replace(phase, atomic=self._begun(phase))
+        self.lookout.alarm.answer()
         at_safe_point(phase, self.lookout.stop)
         world, clock = self._now(), self.world.systems.clock
         begin = clock.boot()
@@ -197,6 +213,7 @@ class Engine:
         if not seen.already:
             yield Progress(Mark.BEGIN, phase.state, step=step.id, title=step.title, text=seen.detail)
             effect, commit = self._acted(step, world)
+            self.lookout.alarm.answer()
         timeout = self.wishes.timeout_s or step.timeout_s(world.policy)
         last = Progress(Mark.WAIT, phase.state)
         for last in until_open(step, self._now(), phase, self.lookout, timeout_s=timeout):
@@ -232,7 +249,8 @@ class Engine:
     # Turns
 
     def _turned(self, phase: Phase, turn: Exception) -> Iterator[Progress]:
-        """A gate failed, time ran out, or a human said stop: bring the phase to safety and end the run."""
+        """A gate failed, time ran out, or a human said stop: bring the phase to safety and end the run. What the alarm says comes first: a retreat would decide what is a human's."""
+        self.lookout.alarm.answer()
         reason = str(turn)
         status = Status.PAUSED if isinstance(turn, StopAsked | Inconclusive) else Status.FAILED
         yield Progress(Mark.WARN, phase.state, status, text=reason)
@@ -303,9 +321,13 @@ class Engine:
 
     # Records
 
-    def _now(self) -> World:
+    def as_of_now(self) -> World:
+        """The world with what the journal says now; safe to ask from another thread."""
         journal = self.lookout.journal
-        self.world = replace(self.world, epoch=journal.epoch, facts=journal.standing.facts)
+        return replace(self.world, epoch=journal.epoch, facts=journal.standing.facts)
+
+    def _now(self) -> World:
+        self.world = self.as_of_now()
         return self.world
 
     def _write(self, entry: Entry) -> None:

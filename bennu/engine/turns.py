@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bennu.core.states import State
+from bennu.errors import BennuError
 from bennu.ports.repository import Request
 
 
@@ -45,6 +46,22 @@ class StopFlag:
     def set(self, number: int) -> None:
         """Ask for a stop at the next safe point."""
         self.number = number
+
+
+@dataclass
+class Alarm:
+    """Rung by who watches beside the run, read at safe points: what is wrong is fenced already, and the run ends by it."""
+
+    error: BennuError | None = None
+
+    def ring(self, error: BennuError) -> None:
+        """Keep the first finding: the later ones are its echoes."""
+        self.error = self.error or error
+
+    def answer(self) -> None:
+        """Raise what was found."""
+        if self.error is not None:
+            raise self.error
 
 
 @dataclass(frozen=True)

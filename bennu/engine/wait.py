@@ -6,7 +6,7 @@ A poll never decides by time alone: the deadline ends a wait, an observation ope
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bennu.core.invariants import split_brain_protection
 from bennu.core.record import Kind
@@ -14,7 +14,7 @@ from bennu.core.states import State
 from bennu.core.verdict import Answer, Verdict, failed, opened, unknown
 from bennu.engine.journal import Entry, Journal
 from bennu.engine.progress import Mark, Progress
-from bennu.engine.turns import Counters, GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, StopFlag, answer_to
+from bennu.engine.turns import Alarm, Counters, GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, StopFlag, answer_to
 from bennu.errors import DependencyDown, Interrupted
 from bennu.phases.base import Monitor, Phase, Step, World
 from bennu.ports.kubernetes import Conflict
@@ -29,6 +29,7 @@ class Lookout:
     box: RequestBox
     stop: StopFlag
     counters: Counters
+    alarm: Alarm = field(default_factory=Alarm)
 
 
 def asked(step: Step, world: World) -> Verdict:
@@ -66,7 +67,8 @@ def until_open(step: Step, world: World, phase: Phase, lookout: Lookout, *, time
 
 
 def look_around(world: World, phase: Phase, lookout: Lookout, *, awaiting: str, waiting: bool = False) -> bool:
-    """Once between two polls: monitors, signals, requests, heartbeat. True if a ``promote`` was taken up. May raise any Turn, or Interrupted."""
+    """Once between two polls: the alarm, monitors, signals, requests, heartbeat. True if a ``promote`` was taken up. May raise any Turn, Interrupted, or what the alarm says."""
+    lookout.alarm.answer()
     for monitor in phase.monitors:
         _watch(monitor, world, lookout.counters)
     at_safe_point(phase, lookout.stop)

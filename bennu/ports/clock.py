@@ -17,3 +17,6 @@ class Clock(Protocol):
 
     def wait(self, seconds: float) -> bool:
         """Let up to *seconds* pass between two observations; True if woken early (a signal, a request that came in through the local socket)."""
+
+    def wake(self) -> None:
+        """End the wait that is under way, or the next one: from a signal handler or another thread."""

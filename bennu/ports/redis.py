@@ -65,6 +65,14 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One server behind the group's Service, or of its workload; ``name`` is its pod's, empty where the settings name one fixed address."""
+
+    name: str
+    seen: Observation
+
+
+@dataclass(frozen=True)
 class Position:
     """Where a server stands: ``offset`` bytes of the history *replid*."""
 
@@ -141,8 +149,13 @@ class RedisServer(Protocol):
     def observe(self) -> Observation:
         """Now."""
 
-    def critical(self, name: str) -> AbstractContextManager[Critical]:
-        """Open the critical section's connection, named *name* (``bennu-<rotation>-<epoch>``), the name confirmed by ``CLIENT GETNAME``."""
+    def members(self) -> tuple[Member, ...]:
+        """Every server that answers now, each asked by itself: all pods behind the Service, ready or not, and all pods of their workload. One that does not answer is left out; never raises."""
+
+    def critical(self, name: str, member: str = "") -> AbstractContextManager[Critical]:
+        """Open the critical section's connection, named *name* (``bennu-<rotation>-<epoch>``), the name confirmed by ``CLIENT GETNAME``. *member*: one of ``members`` by its name, else the
+        server that the Service's ready endpoint is.
+        """
 
     def kill_named(self, rotation: str, below_epoch: int) -> int:
         """Cut the connections named ``bennu-<rotation>-<n>`` with n < *below_epoch*; returns how many, 0 being confirmed by a second CLIENT LIST."""

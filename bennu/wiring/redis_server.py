@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
+from bennu.adapters.redis_members import Members
 from bennu.adapters.redis_reach import Forwarded, direct, secret_value
 from bennu.adapters.redis_tls import Tls
 from bennu.core.clusters import Colour
@@ -22,7 +23,14 @@ def redis_server(conf: GroupSettings, colour: Colour, cluster: Callable[[Colour]
     redis, api = conf.redis[0], cluster(colour)
     password = secret_value(api, redis.auth.secret, redis.auth.key, "redis[].auth") if redis.auth else str
     username = (redis.auth.username or "") if redis.auth else ""
-    return RedisOverSocket(RedisEndpoint(f"Redis of {colour.cluster}", _address(redis, colour, api), password, username, tls=_tls(redis, colour, api)))
+    endpoint = RedisEndpoint(f"Redis of {colour.cluster}", _address(redis, colour, api), password, username, tls=_tls(redis, colour, api))
+    return RedisOverSocket(endpoint, _members(redis, api))
+
+
+def _members(redis: RedisSettings, api: Kubernetes) -> Members | None:
+    """None where one fixed address is all that is known."""
+    where = redis.service
+    return None if redis.direct is not None else Members(api, where.namespace, where.name, None if redis.reach == "direct" else where.port)
 
 
 def _address(redis: RedisSettings, colour: Colour, api: Kubernetes) -> Callable[[], Address]:

@@ -37,7 +37,8 @@ def started(here: Session, rotation: Rotation, wanted: Wishes) -> Iterator[Engin
     with here.systems.checkpoint.exclusive(here.group):
         opening = lock.Opening(rotation.source, rotation.target, rotation.ticket, tuple((name, "true") for name in sorted(rotation.options)))
         lock.begin(here.journal, opening)
-        yield _engine(here, rotation, wanted)
+        with here.watched(_engine(here, rotation, wanted)) as engine:
+            yield engine
 
 
 @contextmanager
@@ -51,7 +52,8 @@ def resumed(here: Session, wanted: Wishes, *, take_over: str = "") -> Iterator[E
         rotation = here._rotation(standing)
         if "keep-source" in rotation.options:
             wanted = Wishes(wanted.auto_promote, wanted.promote, wanted.no_wait, True, wanted.stop_after, wanted.timeout_s)
-        yield _engine(here, rotation, wanted)
+        with here.watched(_engine(here, rotation, wanted)) as engine:
+            yield engine
 
 
 @contextmanager

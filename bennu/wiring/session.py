@@ -11,6 +11,7 @@ import re
 import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -26,6 +27,7 @@ from bennu.core.status import GroupStatus
 from bennu.engine import lock
 from bennu.engine.journal import Holder, Journal
 from bennu.engine.preview import planned
+from bennu.engine.run import Engine
 from bennu.errors import BennuError, DependencyDown, GateRefused, LockHeld, UsageError
 from bennu.manifests import ingress_routing, tree
 from bennu.phases import preflight, survey, warm_directory
@@ -35,6 +37,7 @@ from bennu.phases.order import PHASES
 from bennu.ports.repository import Reply, Request, RequestBox
 from bennu.settings import GroupSettings, Settings, load
 from bennu.wiring.systems import Built, built
+from bennu.wiring.watching import watched
 
 
 @dataclass(frozen=True)
@@ -285,6 +288,10 @@ class Session:
             changed=f"the request '{verb}' stands",
             next_step="'bennu rotate status' shows when it was last seen",
         )
+
+    def watched(self, engine: Engine) -> AbstractContextManager[Engine]:
+        """*engine*, with the Single Master rule watched beside it."""
+        return watched(engine)
 
     @property
     def box(self) -> RequestBox:

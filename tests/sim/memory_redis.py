@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
-from bennu.ports.redis import Address, Critical, Fenced, Following, Observation, Position, Replica
+from bennu.ports.redis import Address, Critical, Fenced, Following, Member, Observation, Position, Replica
 
 _numbers = itertools.count(1)
 
@@ -139,8 +139,11 @@ class MemoryRedis:
         self._answering()
         return self.seen()
 
+    def members(self) -> tuple[Member, ...]:
+        return (Member("redis-0", self.seen()),) if self.knobs.up and self.knobs.reachable else ()
+
     @contextmanager
-    def critical(self, name: str) -> Iterator[Critical]:
+    def critical(self, name: str, member: str = "") -> Iterator[Critical]:
         self._answering()
         connection = Connection(name)
         self.connections.append(connection)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,17 @@ from bennu.engine.journal import Holder, Journal
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine, left_alone
 from bennu.engine.turns import Wishes
-from bennu.errors import BennuError, LockLost
+from bennu.errors import BennuError, LockLost, Paused
+from bennu.phases.single_master import MasterWatch
 from bennu.ports.repository import Request
 from bennu.wiring import Options, Session, cleaning, resumed, started
 from bennu.wiring.systems import Built
+from bennu.wiring.watching import looks, raised, stay
 from tests.sim import fleet
 from tests.sim.memory_requests import MemoryRequestBox
 from tests.sim.seams import Killed, Taps, systems
 from tests.sim.universe import Kit, Universe
+from tests.sim.virtual_clock import VirtualClock
 
 # Few polls: virtual time costs nothing, looking around does.
 POLICY = replace(
@@ -74,13 +78,37 @@ def until(state: State) -> Watch:
     return watch
 
 
+class WatchedClock:
+    """The world's clock as one process has it: who watches beside the run looks whenever time passes, instead of in a thread."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self.look: Callable[[], None] = lambda: None
+
+    def wall(self) -> datetime:
+        return self._clock.wall()
+
+    def boot(self) -> float:
+        return self._clock.boot()
+
+    def wake(self) -> None:
+        self._clock.wake()
+
+    def wait(self, seconds: float) -> bool:
+        woken = self._clock.wait(seconds)
+        self.look()
+        return woken
+
+
 class SimSession(Session):
     """A session whose adapters are the simulated ones."""
 
     def __init__(self, world: Universe, holder: Holder, policy: Policy, taps: Taps) -> None:
         super().__init__(Options(environ={}), Path("bennu.yaml"), world.settings, fleet.GROUP)
         found, box = systems(world, taps, holder.name)
-        self._simulated = Built(found, box)
+        self._clock = WatchedClock(world.clock)
+        self._simulated = Built(replace(found, clock=self._clock), box)
+        self.looks: list[Callable[[], None]] = []  # how to have the watch look between two waits
         self._pen = Journal(found.repository, found.checkpoint, found.clock, fleet.GROUP, holder)
         self._numbers = policy
 
@@ -95,6 +123,23 @@ class SimSession(Session):
     @property
     def journal(self) -> Journal:
         return self._pen
+
+    @contextmanager
+    def watched(self, engine: Engine) -> Iterator[Engine]:
+        watch = MasterWatch()
+
+        def look() -> None:
+            for one in looks(engine, watch):
+                raised(engine, one())
+
+        self._clock.look = look
+        self.looks.append(look)
+        try:
+            yield engine
+        except Paused:
+            stay(engine, watch)
+            raise
+        stay(engine, watch)
 
 
 @dataclass

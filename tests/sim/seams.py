@@ -111,8 +111,8 @@ class Seam:
         yield Polled(lambda: self.position(), self._universe.clock.boot)  # noqa: PLW0108
 
     @contextmanager
-    def _critical(self, name: str) -> Iterator[Any]:
-        with self._system.critical(name) as connection:
+    def _critical(self, name: str, member: str = "") -> Iterator[Any]:
+        with self._system.critical(name, member) as connection:
             yield Seam(connection, self._name, self._universe, self._taps, self._lock)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from bennu.core.clusters import Colour
-from bennu.core.invariants import blind_mirror, lag_threshold, single_master, split_brain_protection
+from bennu.core.invariants import Master, at_once, blind_mirror, lag_threshold, single_master, split_brain_protection
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown
 from bennu.errors import OperatorNeeded, ReplicationLagError, SplitBrainError
 
@@ -32,6 +33,35 @@ def test_two_masters_need_an_operator() -> None:
 
 def test_a_group_without_a_master_is_no_split_brain() -> None:
     single_master({}, "traffic-state in Git")
+
+
+BLUE, GREEN = Master(Colour.BLUE, "redis-0", "p1", "h1", "", 3), Master(Colour.GREEN, "redis-0", "p2", "h2", "h1", 3)
+
+
+def test_two_who_were_masters_in_both_readings_were_so_at_once() -> None:
+    assert at_once([BLUE, GREEN], [BLUE, GREEN], "h1") == (BLUE, GREEN)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([BLUE], [BLUE, GREEN]),  # the second came between: one more reading tells
+        ([BLUE, GREEN], [GREEN]),  # a hand-over lay between the two questions of the first reading
+        ([BLUE, GREEN], [replace(BLUE, replid="h3"), GREEN]),  # fenced and made master again meanwhile
+        ([BLUE, GREEN], [replace(BLUE, run_id="p9"), GREEN]),  # another process
+        ([BLUE, replace(BLUE, member="10.0.0.1")], [BLUE, replace(BLUE, member="10.0.0.1")]),  # one process by two names
+        ([], [BLUE, GREEN]),
+    ],
+)
+def test_readings_that_do_not_prove_it_are_not_two_masters(before: list[Master], after: list[Master]) -> None:
+    assert at_once(before, after, "h1") == ()
+
+
+def test_a_master_without_a_key_counts_only_where_it_knows_the_history() -> None:
+    fresh = replace(GREEN, keys=0, replid2="")
+    assert at_once([BLUE, fresh], [BLUE, fresh], "h1") == ()
+    known = replace(GREEN, keys=0)
+    assert at_once([BLUE, known], [BLUE, known], "h1") == (BLUE, known)
 
 
 @pytest.mark.parametrize("link", [shut("the gateway is down"), unknown("no sample yet"), failed("gone")])

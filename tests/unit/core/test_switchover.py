@@ -122,6 +122,17 @@ def test_stray_bytes_are_exact_after_a_promotion(offset: int, stray: int) -> Non
     assert stray_bytes(replace(FENCED, offset=offset), PROMOTED) == stray
 
 
+@pytest.mark.parametrize(("offset", "stray"), [(1000, 0), (1040, 40)])
+def test_what_a_promoted_server_wrote_since_is_its_own(offset: int, stray: int) -> None:
+    old = replace(FENCED, offset=1000)
+    new = replace(old, is_master=True, replid="N", replid2=old.replid, second_offset=1001, offset=offset)
+    assert stray_bytes(new, old) == stray
+    # The old one stopped short of the fork: what it lacks of the common history counts as well.
+    assert stray_bytes(new, replace(old, offset=990)) == stray + 10
+    # Both were promoted out of one history.
+    assert stray_bytes(new, replace(new, replid="M", second_offset=981)) == stray + 20
+
+
 def test_stray_bytes_of_unrelated_histories_are_unknown() -> None:
     assert stray_bytes(replace(FENCED, replid="X"), PROMOTED) is None
 

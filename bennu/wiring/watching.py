@@ -1,0 +1,84 @@
+"""The Single Master watch as threads beside a run: it looks, fences, rings the run's alarm, and stays for a while after the authority has moved.
+
+The servers and the pointers are looked at by a thread each: an API server that hangs must not blind the eyes on Redis.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from bennu.core.states import State
+from bennu.engine.progress import Mark, Progress
+from bennu.engine.run import Engine
+from bennu.errors import BennuError, Paused
+from bennu.phases.single_master import MasterWatch
+
+Look = Callable[[], BennuError | None]
+
+
+def looks(engine: Engine, watch: MasterWatch) -> tuple[Look, Look]:
+    """The two things that are looked at, with the engine's journal read anew each time."""
+
+    def servers() -> BennuError | None:
+        return watch.look(engine.as_of_now(), engine.lookout.journal.standing.direction)
+
+    def pointers() -> BennuError | None:
+        standing = engine.lookout.journal.standing
+        return watch.look_at_pointers(engine.as_of_now(), standing.state, standing.direction)
+
+    return servers, pointers
+
+
+def raised(engine: Engine, found: BennuError | None) -> None:
+    """Have the run end by what was found, and say it at once: the step in hand may take long."""
+    if found is None:
+        return
+    engine.lookout.alarm.ring(found)
+    engine.talk(Progress(Mark.WARN, engine.state, text=f"{found.message}; {found.changed}"))
+    engine.world.systems.clock.wake()
+
+
+@contextmanager
+def watched(engine: Engine) -> Iterator[Engine]:
+    """Watch while the context is open; after a run that ended well, until ``watch_after_release_s`` after the authority moved. Raises what was found after the run's end."""
+    watch, over = MasterWatch(), threading.Event()
+    for look in looks(engine, watch):
+        threading.Thread(target=_looking, args=(engine, look, over), name="bennu-single-master", daemon=True).start()
+    try:
+        try:
+            yield engine
+        except Paused:
+            stay(engine, watch)
+            raise
+        stay(engine, watch)
+    finally:
+        over.set()
+
+
+def _looking(engine: Engine, look: Look, over: threading.Event) -> None:
+    said = ""
+    while not over.is_set():
+        try:
+            raised(engine, look())
+        except Exception as error:  # a watch that dies without a word would be worse than any of its faults
+            if said != repr(error):
+                said = repr(error)
+                engine.talk(Progress(Mark.WARN, engine.state, text=f"the watch for two masters cannot look: {error}"))
+        over.wait(engine.world.policy.watch_s)
+
+
+def stay(engine: Engine, watch: MasterWatch) -> None:
+    """Wait until the watch may end, where the old master was not taken down. Raises what is found meanwhile."""
+    clock, policy, spans = engine.world.systems.clock, engine.world.policy, engine.lookout.journal.standing.spans
+    if watch.moved_at is None or (spans and spans[-1].state is State.DRAINING):
+        return
+    end = watch.moved_at + policy.watch_after_release_s
+    if clock.boot() < end:
+        left = f"{end - clock.boot():.0f} s more, until {policy.watch_after_release_s:.0f} s after the hand-over; ^C ends it"
+        engine.talk(Progress(Mark.TALK, engine.state, text=f"the Redis of both clusters are watched for {left}"))
+    while clock.boot() < end:
+        engine.lookout.alarm.answer()
+        clock.wait(policy.poll_s)
+    engine.lookout.alarm.answer()

@@ -1,0 +1,134 @@
+"""The watch for two masters: found wherever a rotation stands, never by a hand-over's own overlaps, and fenced without anything being merged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bennu.core.clusters import Colour
+from bennu.core.states import State
+from bennu.engine.progress import Mark, Progress
+from bennu.engine.run import Engine
+from bennu.engine.turns import Wishes
+from bennu.errors import SplitBrainError
+from bennu.phases.kinds import CONFIGMAP
+from bennu.ports.kubernetes import Ref
+from tests.sim.controllers_node import PARKED
+from tests.sim.pilot import BOB, POLICY, Pilot, at_rest, during, entered, universe, until
+from tests.sim.seams import Taps
+from tests.sim.universe import Kit, Universe
+
+FAST = Kit(weights=(10,))
+OUTSIDE = Kit(redis=False, weights=(10,))
+
+
+def promoted_by_hand(world: Universe, colour: Colour) -> None:
+    """Somebody types REPLICAOF NO ONE."""
+    world.servers[colour].follow(None)
+
+
+@pytest.mark.parametrize(
+    ("state", "step", "stray", "fenced"),
+    [
+        (State.TRAFFIC_CANARY, "traffic-canary.watch-10", Colour.GREEN, Colour.BLUE),
+        (State.PROMOTED, "promoted.ttl", Colour.BLUE, Colour.BLUE),
+    ],
+)
+def test_two_masters_are_found_within_two_seconds_and_the_source_is_fenced(state: State, step: str, stray: Colour, fenced: Colour) -> None:
+    world = entered(state, FAST)
+    pilot, begun = Pilot(world), []
+
+    def act(engine: Engine) -> None:
+        promoted_by_hand(world, stray)
+        begun.append(world.clock.boot())
+
+    pilot.watch = during(step, act)
+    outcome = pilot.resume()
+    assert isinstance(outcome.error, SplitBrainError), outcome
+    assert outcome.code == 7
+    assert f"Redis of {fenced.cluster}" in outcome.error.changed
+    assert "bytes of replication stream" in outcome.error.message
+    assert world.clock.boot() - begun[0] <= 2
+    assert world.servers[fenced].state.master == PARKED
+    assert len(world.writable()) == 1
+    assert outcome.standing.lock is None
+    assert "two servers" in outcome.standing.reason
+
+
+def test_on_the_way_back_the_target_is_the_one_that_is_fenced() -> None:
+    world = entered(State.PROMOTED, FAST)
+    pilot = Pilot(world)
+    pilot.watch = during("rollback.ttl", lambda engine: promoted_by_hand(world, Colour.GREEN))
+    outcome = pilot.rollback()
+    assert outcome.code == 7, outcome
+    assert (world.servers[Colour.GREEN].state.master, world.writable()) == (PARKED, ["blue"])
+
+
+def test_a_second_master_outside_of_any_gate_ends_the_run_by_the_alarm_and_not_by_its_echoes() -> None:
+    world = entered(State.SWITCHOVER_LOCKED, FAST)
+
+    def stray(call: str) -> None:
+        if call == "redis.blue.pause" and not world.violations:
+            promoted_by_hand(world, Colour.GREEN)
+            world.look()
+            pilot.session.looks[0]()
+
+    pilot = Pilot(world, taps=Taps(after=stray))
+    outcome = pilot.resume()
+    assert outcome.code == 7, outcome
+    assert "two servers accepted writes" in str(outcome.error)
+    assert len(world.writable()) <= 1
+
+
+@pytest.mark.parametrize("kit", [FAST, OUTSIDE], ids=["redis", "no-redis"])
+def test_no_instant_of_a_rotation_or_of_its_way_back_looks_like_two_masters(kit: Kit) -> None:
+    world = universe(kit)
+    taps = Taps(reads=True)
+    pilot = Pilot(world, taps=taps)
+    # At every effect and at every question, before and after: whatever overlaps there is lies between two of these looks.
+    taps.before = taps.after = lambda call: pilot.session.looks[0]() if pilot.session.looks and "redis" in call else None
+    pilot.start(Wishes(auto_promote=True, stop_after=State.PROMOTED))
+    assert pilot.session.standing().state is State.PROMOTED
+    back = Pilot(world, BOB, taps=taps)
+    pilot = back
+    assert back.rollback().code == 6
+    at_rest(world, Colour.BLUE)
+
+
+def test_readings_that_a_hand_over_lies_between_are_not_two_masters() -> None:
+    world = entered(State.SWITCHOVER_LOCKED, FAST)
+    pilot = Pilot(world)
+    pilot.watch = until(State.DRAINING)
+    pilot.resume()
+    assert world.violations == []
+    assert pilot.session.standing().state is State.DRAINING
+
+
+def test_two_pointers_with_the_authority_end_the_run_and_one_is_taken_back() -> None:
+    world = entered(State.TRAFFIC_CANARY, OUTSIDE)
+
+    def by_hand(engine: Engine) -> None:
+        world.fate.frozen_flux.add(Colour.GREEN)
+        world.clusters[Colour.GREEN].patch(Ref(CONFIGMAP, "global-traffic-state", "payments"), {"data": {"IS_WRITE_MASTER": "true"}})
+
+    pilot = Pilot(world)
+    pilot.watch = during("traffic-canary.watch-10", by_hand)
+    outcome = pilot.resume()
+    assert outcome.code == 7, outcome
+    assert "is true in payments/global-traffic-state of both" in str(outcome.error)
+    assert world.pointer(Colour.BLUE)["IS_WRITE_MASTER"] == "false"
+
+
+def test_a_kept_source_is_watched_for_a_while_after_the_rotation() -> None:
+    world = universe(FAST)
+    pilot = Pilot(world, policy=replace(POLICY, watch_after_release_s=120))
+
+    def watch(engine: Engine, progress: Progress) -> None:
+        if progress.mark is Mark.END:
+            world.clock.after(0.5, lambda: promoted_by_hand(world, Colour.BLUE))
+
+    pilot.watch = watch
+    outcome = pilot.start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",))
+    assert outcome.code == 7, outcome
+    assert world.servers[Colour.BLUE].state.master == PARKED
