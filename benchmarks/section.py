@@ -32,7 +32,7 @@ from bennu.phases.hand_over import HandOver
 from bennu.phases.switchover_locked import GiveUp
 from bennu.ports.clock import Clock
 from bennu.ports.kubernetes import Kubernetes
-from bennu.ports.redis import Address, Critical, Member, Observation, RedisServer
+from bennu.ports.redis import Address, Credential, Critical, Member, Observation, RedisServer
 from bennu.ports.repository import Repository
 from bennu.settings import Settings
 
@@ -201,9 +201,13 @@ class _Tapped:
         """See the port."""
         return self.real.kill_named(rotation, below_epoch)
 
-    def keep_mastership(self, *, password_for_master: bool = True) -> None:
+    def credential(self) -> Credential:
         """See the port."""
-        self.real.keep_mastership(password_for_master=password_for_master)
+        return self.real.credential()
+
+    def authenticate_as(self, credential: Credential) -> None:
+        """See the port."""
+        self.real.authenticate_as(credential)
 
     def replicate(self, master: Address) -> None:
         """See the port."""

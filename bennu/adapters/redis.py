@@ -18,7 +18,7 @@ from bennu.adapters.redis_critical import CriticalLink
 from bennu.adapters.redis_link import Link, RedisEndpoint, Refusal, Reply, WrongPassword
 from bennu.adapters.redis_tls import Untrusted
 from bennu.errors import BennuError, DependencyDown, GateRefused
-from bennu.ports.redis import Address, Critical, Member, Observation
+from bennu.ports.redis import Address, Credential, Critical, Member, Observation
 
 __all__ = ["RedisEndpoint", "RedisOverSocket"]
 
@@ -88,14 +88,18 @@ class RedisOverSocket:
             raise self._down(f"a connection of an earlier holder of {rotation} could not be cut")
         return sum(1 for reply in killed if reply == 1)
 
-    def keep_mastership(self, *, password_for_master: bool = True) -> None:
-        """See the port. Written to the configuration file where there is one."""
+    def credential(self) -> Credential:
+        """See the port."""
         password = self._endpoint.password()
-        if not password_for_master or not password:
-            return
-        settings = {"masterauth": password, **({"masteruser": self._endpoint.username} if self._endpoint.username else {})}
+        return Credential(self._endpoint.username if password else "", password)
+
+    def authenticate_as(self, credential: Credential) -> None:
+        """See the port. Written to the configuration file where there is one."""
+        # Both, always: a user's name left from before would be shown with the default user's password.
+        settings = {"masteruser": credential.username, "masterauth": credential.password}
         current = self._asked(*(("CONFIG", "GET", name) for name in settings))
-        if [[name, value] for name, value in settings.items()] == current:
+        unreadable = any(isinstance(reply, Refusal) for reply in current)
+        if [[name, value] for name, value in settings.items()] == current or (unreadable and not credential.password):
             return
         replies = self._asked(*(("CONFIG", "SET", name, value) for name, value in settings.items()), ("CONFIG", "REWRITE"))
         failed = [reply for reply in replies[:-1] if isinstance(reply, Refusal)]

@@ -30,6 +30,7 @@ class SyncJob:
     master_port: int
     secret: str
     secret_key: str
+    username: str = ""
     tls: JobTls | None = None
 
 
@@ -39,6 +40,7 @@ def manifest(job: SyncJob) -> str:
     if job.secret:
         environment = [{"name": "REDISCLI_AUTH", "valueFrom": {"secretKeyRef": {"name": job.secret, "key": job.secret_key}}}]
     flags, volumes = _tls(job.tls)
+    flags += ["--user", job.username] if job.secret and job.username else []
     arguments = ["redis-cli", "-h", job.host, "-p", str(job.port), *flags, "REPLICAOF", job.master_host, str(job.master_port)]
     container: dict[str, Any] = {"name": job.name, "image": job.image, "args": arguments, "env": environment}
     pod: dict[str, Any] = {"restartPolicy": "Never", "containers": [container]}

@@ -20,7 +20,7 @@ from bennu.phases.mesh_linking import MONITOR as LINK_MONITOR
 from bennu.phases.mesh_linking import mirror_name, view
 from bennu.phases.reconciled import FluxStep
 from bennu.ports.kubernetes import Ref
-from bennu.ports.redis import Address
+from bennu.ports.redis import Address, RedisServer
 from bennu.ports.repository import Edit
 from bennu.settings.state import TlsSettings
 
@@ -48,7 +48,7 @@ def follows_source(world: World) -> bool:
 
 
 class MasterAuth(Step):
-    """Each server gets its own credential as the one to show to a master: the target follows now, the source follows after the switchover."""
+    """Each server gets the other's credential as the one to show to its master: the target follows now, the source follows after the switchover."""
 
     id = "data-syncing.credentials"
     title = "both Redis servers may follow each other"
@@ -59,20 +59,30 @@ class MasterAuth(Step):
 
     def act(self, world: World, pen: Pen) -> Effect:
         """``masterauth`` at both, where they ask for a password."""
-        for colour in (world.rotation.source, world.rotation.target):
-            # Safe to repeat, and reaches no argument, log or commit: the value goes over the server's own connection.
-            server = world.systems.redis(colour)
-            if world.conf.redis[0].tls is not None and not server.observe().tls_replication:
-                # Found here and not after the promotion: the old master could not follow the new one, and a rollback would lose writes.
-                raise GateRefused(
-                    f"{server.name} would not speak TLS to its master", next_step="set tls-replication yes in its configuration, in both clusters"
-                )
-            server.keep_mastership()
+        source, target = (world.systems.redis(colour) for colour in (world.rotation.source, world.rotation.target))
+        _refuse_unfit(world, source, target)
+        # Safe to repeat, and reaches no argument, log or commit: the values go over the servers' own connections.
+        source.authenticate_as(target.credential())
+        target.authenticate_as(source.credential())
         return Effect()
 
     def gate(self, world: World) -> Verdict:
         """The Blind Mirror rule: REPLICAOF names a mirror only while its Link is ready."""
         return blind_mirror(link_ready(view(world, world.rotation.target, world.rotation.source)))
+
+
+def _refuse_unfit(world: World, *servers: RedisServer) -> None:
+    """Found here and not after the promotion, when the old master could not follow the new one any more."""
+    redis = world.conf.redis[0]
+    for server in servers if redis.tls is not None else ():
+        if not server.observe().tls_replication:
+            raise GateRefused(f"{server.name} would not speak TLS to its master", next_step="set tls-replication yes in its configuration, in both clusters")
+    if redis.auth is not None and redis.auth.same_on_both and len({server.credential() for server in servers}) > 1:
+        raise GateRefused(
+            f"{' and '.join(server.name for server in servers)} have different passwords, and redis[].auth.same_on_both says that they have one: "
+            "whose clients know only their own cluster's could not write to the other",
+            next_step="give both one password; or, where the clients' own credentials are good at both, write same_on_both: false",
+        )
 
 
 def _job_tls(tls: TlsSettings | None) -> redis_sync_job.JobTls | None:
@@ -121,6 +131,7 @@ class InitSync(FluxStep):
                 master_port=master.port,
                 secret=redis.auth.secret.partition("/")[2] if redis.auth else "",
                 secret_key=redis.auth.key if redis.auth else "",
+                username=(redis.auth.username or "") if redis.auth else "",
                 tls=_job_tls(redis.tls),
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -16,6 +16,14 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a server asks of its clients and replicas; an empty password = nothing. The password is in no text of this object."""
+
+    username: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -160,8 +168,11 @@ class RedisServer(Protocol):
     def kill_named(self, rotation: str, below_epoch: int) -> int:
         """Cut the connections named ``bennu-<rotation>-<n>`` with n < *below_epoch*; returns how many, 0 being confirmed by a second CLIENT LIST."""
 
-    def keep_mastership(self, *, password_for_master: bool = True) -> None:
-        """Prepare to be a replica: ``masterauth`` (and ``masteruser``) set to this server's own credential, where it has one."""
+    def credential(self) -> Credential:
+        """What this server asks of those who connect to it."""
+
+    def authenticate_as(self, credential: Credential) -> None:
+        """Prepare to be the replica of a server that asks for *credential*: ``masterauth`` and ``masteruser``. Raises GateRefused where it refuses."""
 
     def replicate(self, master: Address) -> None:
         """``REPLICAOF master`` outside S6: for a target that is empty or already a replica. Refuses (GateRefused) on a master that holds keys."""

@@ -66,7 +66,10 @@ class ServiceSettings(Section):
 
 
 class AuthSettings(Section):
-    """The password lies in Secret ``<namespace>/<name>`` under ``key``."""
+    """The password lies in Secret ``<namespace>/<name>`` under ``key``, in each cluster its own; ``username`` is an ACL user's.
+
+    ``same_on_both`` false: the two clusters' passwords may differ, since whoever writes has a credential that is good at both. True is checked before replication.
+    """
 
     secret: Reference
     key: Line = "redis-password"

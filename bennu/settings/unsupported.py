@@ -76,7 +76,6 @@ GROUP_RULES: tuple[GroupRule, ...] = (
     GroupRule(("pointer", "write_service"), "leave it out", lambda g: g.pointer.write_service is not None),
     GroupRule(("redis",), "one Redis a group, or [] where state lives elsewhere", lambda g: len(g.redis) > 1),
     _redis(("topology",), "only primary-replicas can be handed over", lambda r: r.topology != "primary-replicas"),
-    _redis(("auth", "same_on_both"), "give both clusters the same password, and write true", lambda r: bool(r.auth and not r.auth.same_on_both)),
     _redis(("fence", "persists_by"), "write config-rewrite", lambda r: r.fence.persists_by != "config-rewrite"),
     _redis(("fence", "restart_tested"), "leave it out; a written configuration is read back at the next start", lambda r: r.fence.restart_tested),
     _redis(("reverse",), "write required, and give --accept-one-way where it applies", lambda r: r.reverse != "required"),

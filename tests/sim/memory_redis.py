@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
-from bennu.ports.redis import Address, Critical, Fenced, Following, Member, Observation, Position, Replica
+from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, Member, Observation, Position, Replica
 
 _numbers = itertools.count(1)
 
@@ -162,10 +162,12 @@ class MemoryRedis:
                 killed += 1
         return killed
 
-    def keep_mastership(self, *, password_for_master: bool = True) -> None:
+    def credential(self) -> Credential:
+        return Credential("", self.knobs.password)
+
+    def authenticate_as(self, credential: Credential) -> None:
         self._answering()
-        if password_for_master and self.knobs.password:
-            self.masterauth = self.knobs.password
+        self.masterauth = credential.password
 
     def replicate(self, master: Address) -> None:
         self._answering()

@@ -22,7 +22,7 @@ from tests.sim.universe import Universe
 
 EFFECTS = frozenset(
     {"apply", "patch", "patch_status", "delete", "up", "down", "advance", "save", "save_dump", "post", "reply", "pause", "unpause", "fence", "make_master"}
-    | {"attach", "cut_clients", "write_probe", "kill_named", "keep_mastership", "replicate"}
+    | {"attach", "cut_clients", "write_probe", "kill_named", "authenticate_as", "replicate"}
 )
 READS = frozenset(
     {

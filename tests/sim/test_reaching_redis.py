@@ -5,9 +5,32 @@ from __future__ import annotations
 from bennu.core.clusters import Colour
 from bennu.core.states import State
 from tests.sim.pilot import Pilot, entered, until
-from tests.sim.universe import Kit
+from tests.sim.universe import Kit, Universe
 
 TLS = Kit(weights=(10,), ledger="tls: {ca_secret: database/redis-ca}")
+
+
+def passwords(kit: Kit, blue: str, green: str) -> Universe:
+    world = entered(State.DATA_SYNCING, kit)
+    world.redis(Colour.BLUE).knobs.password, world.redis(Colour.GREEN).knobs.password = blue, green
+    return world
+
+
+def test_each_server_is_given_the_password_that_the_other_asks_for() -> None:
+    world = passwords(Kit(weights=(10,), ledger="auth: {secret: database/redis, same_on_both: false}"), "of-blue", "of-green")
+    pilot = Pilot(world)
+    pilot.watch = until(State.TRAFFIC_CANARY)
+    assert pilot.resume().standing.state is State.TRAFFIC_CANARY
+    assert (world.redis(Colour.BLUE).masterauth, world.redis(Colour.GREEN).masterauth) == ("of-green", "of-blue")
+
+
+def test_two_passwords_where_one_was_promised_are_refused_and_not_shown() -> None:
+    world = passwords(Kit(weights=(10,), ledger="auth: {secret: database/redis}"), "of-blue", "of-green")
+    outcome = Pilot(world).resume()
+    assert outcome.code == 3, outcome
+    assert "same_on_both" in str(outcome.error)
+    assert "of-blue" not in str(outcome.error)
+    assert world.redis(Colour.BLUE).masterauth == ""
 
 
 def test_a_server_that_would_follow_without_tls_is_found_before_it_must() -> None:

@@ -1,4 +1,4 @@
-"""The part of redis-cli that the redis-init-sync Job needs: ``redis-cli -h HOST -p PORT COMMAND …``, password in REDISCLI_AUTH, service names resolved as in a cluster."""
+"""The part of redis-cli that the redis-init-sync Job needs: ``redis-cli -h HOST -p PORT --user NAME COMMAND …``, password in REDISCLI_AUTH, service names resolved as in a cluster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from bennu.lab.pods.resp import Connection, RedisRefusal
 async def main(arguments: list[str]) -> int:
     """Send one command; 0 where the server took it."""
     words = arguments[1:] if arguments[:1] == ["redis-cli"] else list(arguments)
-    host, port = "127.0.0.1", 6379
-    while words and words[0] in ("-h", "-p"):
+    options = {"-h": "127.0.0.1", "-p": "6379", "--user": ""}
+    while words and words[0] in options:
         flag, value, *words = words
-        host, port = (value, port) if flag == "-h" else (host, int(value))
+        options[flag] = value
+    host, port = options["-h"], int(options["-p"])
     try:
-        connection = await Connection.opened(await resolved(Api.of_pod(), host, port), os.environ.get("REDISCLI_AUTH", ""))
+        connection = await Connection.opened(await resolved(Api.of_pod(), host, port), os.environ.get("REDISCLI_AUTH", ""), options["--user"])
         print(await connection.ask(*words))
     except (OSError, RedisRefusal, TimeoutError) as error:
         print(f"(error) {error}", file=sys.stderr)

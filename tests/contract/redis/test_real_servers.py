@@ -11,13 +11,13 @@ import pytest
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.adapters.redis_link import Link, WrongPassword
 from bennu.errors import DependencyDown
-from bennu.ports.redis import Address
-from tests.contract.redis.servers import RealHands, free_port, parking, program
+from bennu.ports.redis import Address, Credential
+from tests.contract.redis.servers import REAL, RealHands, free_port, parking, program
 
 SECRET = "open-sesame"
 
 
-@pytest.fixture(params=["valkey", "redis"])
+@pytest.fixture(params=REAL)
 def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RealHands]:
     found = program(str(request.param))
     if found is None:
@@ -68,11 +68,13 @@ def test_the_address_is_asked_for_again_at_each_connection(real: RealHands) -> N
 
 
 def test_a_server_learns_the_credential_that_it_needs_as_a_replica(real: RealHands) -> None:
-    real.ask("CONFIG", "SET", "masterauth", "")
-    real.server.keep_mastership()
-    assert real.ask("CONFIG", "GET", "masterauth") == ["masterauth", SECRET]
+    real.server.authenticate_as(Credential("replicator", "of-the-other"))
     real.crash()
+    assert real.ask("CONFIG", "GET", "masterauth") == ["masterauth", "of-the-other"]
+    assert real.ask("CONFIG", "GET", "masteruser") == ["masteruser", "replicator"]
+    real.server.authenticate_as(Credential("", SECRET))
     assert real.ask("CONFIG", "GET", "masterauth") == ["masterauth", SECRET]
+    assert real.ask("CONFIG", "GET", "masteruser") == ["masteruser", ""]
 
 
 def test_a_sentinel_that_listens_is_seen(real: RealHands) -> None:

@@ -14,7 +14,7 @@ from bennu.adapters.redis import RedisOverSocket
 from bennu.adapters.redis_tls import Tls
 from bennu.errors import DependencyDown
 from tests.contract.kubernetes.pki import Authority, Pair
-from tests.contract.redis.servers import RealHands, free_port, parking, program, until
+from tests.contract.redis.servers import REAL, RealHands, free_port, parking, program, until
 
 NAME = "redis.database.svc.cluster.local"
 SECRET = "open-sesame"
@@ -58,7 +58,7 @@ def _shown(pair: Pair | None) -> Callable[[], tuple[str, str]] | None:
     return None if pair is None else lambda: (pair.certificate, pair.key)
 
 
-@pytest.fixture(params=["redis", "valkey"])
+@pytest.fixture(params=REAL)
 def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
     found = program(str(request.param))
     if found is None:

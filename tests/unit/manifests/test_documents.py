@@ -212,6 +212,11 @@ def test_a_redis_without_a_password_needs_no_secret() -> None:
     assert yaml.safe_load(text)["spec"]["template"]["spec"]["containers"][0]["env"] == []
 
 
+def test_the_job_names_an_acl_user() -> None:
+    (container,) = yaml.safe_load(redis_sync_job.manifest(replace(JOB, username="bennu")))["spec"]["template"]["spec"]["containers"]
+    assert container["args"][5:7] == ["--user", "bennu"]
+
+
 def test_over_tls_the_job_trusts_one_authority_and_shows_a_certificate_where_one_is_asked_for() -> None:
     found = yaml.safe_load(redis_sync_job.manifest(replace(JOB, tls=redis_sync_job.JobTls("redis-ca", "ca.pem", "redis-client"))))
     pod = found["spec"]["template"]["spec"]

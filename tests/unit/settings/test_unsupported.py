@@ -143,7 +143,6 @@ REFUSED = {
     "groups.live/eu-west-1.pointer.mode": 48,
     "groups.live/eu-west-1.pointer.write_service": 49,
     "groups.live/eu-west-1.redis[0].topology": 55,
-    "groups.live/eu-west-1.redis[0].auth.same_on_both": 60,
     "groups.live/eu-west-1.redis[0].persistence": 62,
     "groups.live/eu-west-1.redis[0].fence.persists_by": 64,
     "groups.live/eu-west-1.redis[0].fence.restart_tested": 64,
