@@ -14,6 +14,7 @@ from bennu.core.invariants import single_master
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown
 from bennu.errors import BennuError, SplitBrainError
 from bennu.manifests import flux_sync, ingress_routing, tree
+from bennu.phases.app_pointer import readings_borne_out
 from bennu.phases.base import World
 from bennu.phases.dns_writer import record_writer
 from bennu.phases.draining import declared
@@ -253,6 +254,12 @@ CHECKS: tuple[Check, ...] = (
     Check("mesh.exported", "exported Services", "label the Services in the catalog", exported),
     Check("workloads.declared", "workloads that may run once", "list each under active_only or both in bennu.yaml", workloads_declared),
     Check("workloads.held", "active_only can be held", "set kustomization: beside the workload", held_can_be),
+    Check(
+        "apps.pointer",
+        "how the apps read the pointer",
+        "docs/architecture.md says what each way needs; declare it under apps[].reads_pointer",
+        readings_borne_out,
+    ),
     Check("state.declared", "state that would be lost", "list it under elsewhere (external, moved or disposable)", state_declared),
     Check("redis.source", "the source's Redis", "docs/architecture.md says what a hand-over needs", redis_ready),
     Check("redis.operator", "nobody else moves Redis", "run Redis as a plain StatefulSet, or redis: [] for a managed one", redis_not_operated),

@@ -144,6 +144,9 @@ class Section:
         self._promise()
         if sets_maintenance(self._world):
             self._pointers.flip(desired(self._world, self._world.rotation.source, maintenance=True))
+        elif self._world.conf.pointer.maintenance_mode == "auto":
+            late = ", ".join(f"{app.name} ({app.reads_pointer})" for app in self._world.conf.apps if app.reads_pointer in ("file", "env"))
+            self._pen.tell(f"{self._world.conf.pointer.keys.maintenance} is left alone: {late} would still see it after the pause")
 
     def _promise(self) -> None:
         """Say how long writes will be held back, and stop here if that is more than was promised."""
