@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bennu.core.verdict import Verdict, failed, opened
@@ -24,6 +25,62 @@ class Way(enum.StrEnum):
     FILE = "file"
     ENV = "env"
     SERVICE = "service"
+
+
+# From the pointer's write until the slowest pod goes by it, in milliseconds: what the pause is promised with where bennu.yaml has no measured figure (``apps[].follows_within``).
+FOLLOWS_MS: Mapping[Way, float] = {
+    # Tens of milliseconds, measured over the lab's API server.
+    Way.WATCH: 50,
+    # The kubelet looks at its volumes once a minute (``syncFrequency``), with up to half as much again of jitter: 60 to 90 s on real clusters. A watch by the kubelet, its default, renews only what it finds then.
+    Way.FILE: 90_000,
+    # A rolling restart: a signal, up to 30 s of grace, a start and its readiness, for each batch of pods. No document can know it: minutes, so two.
+    Way.ENV: 120_000,
+    # A Service of somebody else's making: as by DNS.
+    Way.SERVICE: 30_000,
+}
+# The write Service by how it is pointed elsewhere (``pointer.write_service.via``).
+VIA_MS: Mapping[str, float] = {
+    # The proxies are told by their own watch; not measured on a real Linkerd yet, so a second instead of the tens of milliseconds that a watch takes.
+    "tcproute": 1_000,
+    # A resolver may hold the old name: 30 s in kubeadm's and most clouds' CoreDNS (``ttl 30``, ``cache 30``), and as much in NodeLocal DNSCache. Clients that cache for longer, as JVMs do, are not in it.
+    "externalname": 30_000,
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One app: how it reads, ``via`` of the write Service (empty for none of ours), and what its owner measured, in milliseconds (None: nothing)."""
+
+    app: str
+    way: Way
+    via: str = ""
+    measured_ms: float | None = None
+
+    @property
+    def follows_ms(self) -> float:
+        """Until its slowest pod goes by the new pointer."""
+        if self.measured_ms is not None:
+            return self.measured_ms
+        return VIA_MS[self.via] if self.way is Way.SERVICE and self.via else FOLLOWS_MS[self.way]
+
+
+def slowest(readings: Iterable[Reading]) -> Reading | None:
+    """The app that the pause lasts for; None for no app. Of several, the first."""
+    return max(readings, key=lambda one: one.follows_ms, default=None)
+
+
+def within_budget(found: Reading | None, budget_ms: float) -> Verdict:
+    """Whether the slowest app alone would break the promise: known before a rotation begins, unlike the round trips."""
+    if found is None:
+        return opened("no app is declared")
+    words = f"{found.app} ({found.way}) follows within {_span(found.follows_ms)}"
+    if found.follows_ms <= budget_ms:
+        return opened(words)
+    return failed(f"{words}, and at most {_span(budget_ms)} of pause are promised (switchover.pause_budget)")
+
+
+def _span(milliseconds: float) -> str:
+    return f"{milliseconds / 1000:g} s" if milliseconds >= 1000 else f"{milliseconds:.0f} ms"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bennu.core.pointer_reading import Taken, Way, borne_out, is_copy
+from bennu.core.pointer_reading import Reading, Taken, Way, borne_out, is_copy, slowest, within_budget
 from bennu.core.verdict import Verdict, failed, opened
 from bennu.phases.base import World
 from bennu.phases.kinds import CONFIGMAP, DEPLOYMENT, STATEFULSET, annotations_of, namespace_of
@@ -23,6 +23,20 @@ def readings_borne_out(world: World) -> Verdict:
     found = [(app, _judged(world, app)) for app in world.conf.apps]
     wrong = [f"{app.name} {verdict.reason}" for app, verdict in found if not verdict.is_open]
     return failed("; ".join(wrong)) if wrong else opened(", ".join(f"{app.name}: {verdict.reason}" for app, verdict in found) or "no app is declared")
+
+
+def slowest_reading(world: World) -> Reading | None:
+    """The app that hears last of a flip, by declaration; None where no app is declared."""
+    service = world.conf.pointer.write_service
+    via = service.via if service is not None else ""
+    return slowest(
+        Reading(app.name, Way(app.reads_pointer), via, app.follows_within * 1000 if app.follows_within is not None else None) for app in world.conf.apps
+    )
+
+
+def pause_promised(world: World) -> Verdict:
+    """The slowest app against the promised pause."""
+    return within_budget(slowest_reading(world), world.policy.pause_budget_ms)
 
 
 def _judged(world: World, app: AppSettings) -> Verdict:

@@ -14,7 +14,7 @@ from bennu.core.invariants import single_master
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown
 from bennu.errors import BennuError, SplitBrainError
 from bennu.manifests import flux_sync, ingress_routing, tree
-from bennu.phases.app_pointer import readings_borne_out
+from bennu.phases.app_pointer import pause_promised, readings_borne_out
 from bennu.phases.base import World
 from bennu.phases.dns_writer import record_writer
 from bennu.phases.draining import declared
@@ -259,6 +259,13 @@ CHECKS: tuple[Check, ...] = (
         "how the apps read the pointer",
         "docs/architecture.md says what each way needs; declare it under apps[].reads_pointer",
         readings_borne_out,
+    ),
+    Check(
+        "apps.pause",
+        "the pause that the slowest app makes",
+        "raise switchover.pause_budget, give follows_within as measured, or let the app follow faster",
+        pause_promised,
+        offline=True,
     ),
     Check("state.declared", "state that would be lost", "list it under elsewhere (external, moved or disposable)", state_declared),
     Check("redis.source", "the source's Redis", "docs/architecture.md says what a hand-over needs", redis_ready),

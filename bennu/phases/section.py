@@ -23,6 +23,7 @@ from bennu.core.invariants import lag_threshold
 from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
 from bennu.core.switchover import Decision, Intent, Server, Todo, decide, may_attach, stray_bytes
 from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, ReplicationLagError, SplitBrainError, StoppedSafe
+from bennu.phases.app_pointer import slowest_reading
 from bennu.phases.base import Effect, Pen, StepAborted, World
 from bennu.phases.data_syncing import mirror_address
 from bennu.phases.pointer import Pointers, desired, sets_maintenance
@@ -152,7 +153,8 @@ class Section:
         """Say how long writes will be held back, and stop here if that is more than was promised."""
         source, target, policy = self._hands.source.round_trip(), self._hands.target.round_trip(), self._world.policy
         self._trips = RoundTrips(source * 1000, target * 1000, self._pointers.took_s * 1000)
-        found = predicted(self._trips)
+        last = slowest_reading(self._world)
+        found = predicted(self._trips, apps=last.follows_ms, slowest=last.app) if last is not None else predicted(self._trips)
         self._every_s = min(max(target / _LOOKS, _SHORTEST_S), _LONGEST_S)
         self._figures["pause.predicted_ms"] = f"{found.total:.1f}"
         self._pen.tell(f"writes will be paused for about {found.words()}")

@@ -30,12 +30,13 @@ class CapacitySettings(Section):
 
 
 class AppSettings(Section):
-    """An app whose traffic moves. ``service`` defaults to the route's namespace, the app's name and port 80."""
+    """An app whose traffic moves. ``service`` defaults to the route's namespace, the app's name and port 80; ``follows_within`` is what was measured of its way of reading the pointer."""
 
     name: Label
     route: RouteSettings
     service_: ServiceSettings | None = Field(default=None, alias="service")
     reads_pointer: Literal["watch", "file", "env", "service"] = "watch"
+    follows_within: Seconds | None = None
     capacity: CapacitySettings | None = None
 
     @property

@@ -19,7 +19,7 @@ from bennu.phases.pointer import sets_maintenance
 from bennu.ports.kubernetes import Ref
 from bennu.settings import Settings
 from tests.sim import fleet
-from tests.sim.pilot import Pilot, entered, universe
+from tests.sim.pilot import POLICY, Pilot, entered, universe
 from tests.sim.universe import Kit, Universe
 
 POINTER = "global-traffic-state"
@@ -142,7 +142,7 @@ def seen_in_the_pause(way: str) -> tuple[set[str], list[str]]:
     """What MAINTENANCE_MODE was at the source during S6, and what the operator was told."""
     world = entered(State.SWITCHOVER_LOCKED, Kit(weights=(10, 90)))
     world.settings = told(world.settings, way)
-    pilot, seen = Pilot(world), set()
+    pilot, seen = Pilot(world, policy=replace(POLICY, pause_budget_ms=100_000)), set()
     pilot.taps.before = lambda call: seen.add(world.pointer(Colour.BLUE)["MAINTENANCE_MODE"])
     outcome = pilot.resume()
     assert outcome.error is None, outcome
@@ -157,3 +157,31 @@ def test_maintenance_mode_is_left_alone_and_said_so_where_a_file_would_lag() -> 
     seen, lines = seen_in_the_pause("file")
     assert seen == {"false"}
     assert any("MAINTENANCE_MODE is left alone: payment-service (file)" in line for line in lines)
+
+
+def test_the_switchover_refuses_above_the_budget_and_names_the_slowest_app() -> None:
+    world = entered(State.SWITCHOVER_LOCKED, Kit(apps=("payment-service", "ledger-api"), weights=(10, 90)))
+    world.settings = told(world.settings, "watch", "file")
+    pilot = Pilot(world)
+    outcome = pilot.resume()
+    assert (outcome.code, outcome.standing.state, world.writable()) == (5, State.TRAFFIC_CANARY, ["blue"]), outcome
+    assert "ledger-api 90000 ms" in str(outcome.error)
+    assert "redis.blue.pause" not in pilot.taps.calls
+
+
+def test_the_prediction_says_the_slowest_app_and_is_in_the_journal() -> None:
+    world = entered(State.SWITCHOVER_LOCKED, Kit(weights=(10, 90)))
+    pilot = Pilot(world)
+    outcome = pilot.resume()
+    assert outcome.error is None, outcome
+    assert any("payment-service 50 ms" in one.text for one in outcome.progress)
+    records = pilot.session.systems.repository.journal(fleet.GROUP).records
+    figures = {name: value for record in records for name, value in record.data.items()}
+    assert float(figures["pause.predicted_ms"]) > 50
+
+
+def test_start_refuses_an_app_too_slow_for_the_promise_before_anything_is_made() -> None:
+    world = with_pods(mounted())
+    world.settings = told(world.settings, "file")
+    with pytest.raises(GateRefused, match=r"payment-service \(file\) follows within 90 s"):
+        Pilot(world).start()

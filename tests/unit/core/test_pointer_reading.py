@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bennu.core.pointer_reading import Taken, Way, borne_out, is_copy
+from bennu.core.pointer_reading import Reading, Taken, Way, borne_out, is_copy, slowest, within_budget
 
 NOTHING, ENV, FILE = Taken(), Taken(env=True), Taken(file=True)
 FROZEN, ROLLED = Taken(frozen=True), Taken(env=True, rolled=True)
@@ -47,3 +47,20 @@ def test_what_does_not_fit_says_what_to_change(way: Way, taken: Taken, words: st
 def test_a_copy_is_known_by_kustomizes_hash() -> None:
     assert is_copy("pointer-5hk6f9mt2b", "pointer")
     assert not any(is_copy(name, "pointer") for name in ("pointer", "pointer-a", "pointer-5hk6f9mt2", "pointer-aeiou01l3y", "my-pointer-5hk6f9mt2b"))
+
+
+def test_the_slowest_app_is_named_and_a_measured_figure_outranks_the_ways() -> None:
+    watch, file, env = Reading("a", Way.WATCH), Reading("b", Way.FILE), Reading("c", Way.ENV)
+    assert slowest([watch, file, env]) is env
+    assert slowest([watch, file, Reading("c", Way.ENV, measured_ms=20_000)]) is file
+    assert slowest([]) is None
+    assert [one.follows_ms for one in (watch, Reading("d", Way.SERVICE, "tcproute"), Reading("e", Way.SERVICE, "externalname"))] == [50, 1_000, 30_000]
+
+
+def test_an_app_that_is_slower_than_the_promise_is_refused_in_seconds() -> None:
+    assert within_budget(Reading("checkout", Way.WATCH), 2000).is_open
+    refused = within_budget(Reading("checkout", Way.FILE), 2000)
+    assert refused.failed
+    assert refused.reason == "checkout (file) follows within 90 s, and at most 2 s of pause are promised (switchover.pause_budget)"
+    assert within_budget(Reading("checkout", Way.FILE), 90_000).is_open
+    assert within_budget(None, 1).is_open
