@@ -30,7 +30,8 @@ from bennu.engine.preview import planned
 from bennu.engine.run import Engine
 from bennu.errors import BennuError, DependencyDown, GateRefused, LockHeld, UsageError
 from bennu.manifests import ingress_routing, tree
-from bennu.phases import preflight, survey, warm_directory
+from bennu.phases import authority_history, preflight, survey, warm_directory
+from bennu.phases.authority_history import History
 from bennu.phases.base import Rotation, Systems, World
 from bennu.phases.mesh_linking import mirror_name
 from bennu.phases.order import PHASES
@@ -118,6 +119,11 @@ class Session:
         fetched = freshness.fetched_at.isoformat(timespec="seconds") if freshness.fetched_at else "never"
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         return GroupStatus(str(self.group), standing, survey.surveyed(world, standing), now, fetched, freshness.problem)
+
+    def history(self) -> tuple[History, str]:
+        """The authority in every commit of the branch, freshly fetched; and what kept it from being fresh (empty: nothing)."""
+        problem = self.systems.repository.fetch().problem
+        return authority_history.audited(self.world(Rotation(RotationId(self.group, 0), Colour.BLUE, Colour.GREEN))), problem
 
     def active(self) -> Colour:
         """The write master by Git. Raises GateRefused where there is none, SplitBrainError where there are two (from the check)."""
