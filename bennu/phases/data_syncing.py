@@ -129,7 +129,7 @@ class InitSync(FluxStep):
                 port=redis.service.port,
                 master_host=master.host,
                 master_port=master.port,
-                secret=redis.auth.secret.partition("/")[2] if redis.auth else "",
+                secret=(redis.auth.secret or "").partition("/")[2] if redis.auth else "",
                 secret_key=redis.auth.key if redis.auth else "",
                 username=(redis.auth.username or "") if redis.auth else "",
                 tls=_job_tls(redis.tls),
@@ -151,6 +151,28 @@ class InitSync(FluxStep):
     def forecast(self, world: World) -> str:
         """Addresses are known only once the link is up."""
         return f"commit the redis-init-sync Job to {world.rotation.target.cluster}: REPLICAOF the mirror of {world.rotation.source.cluster}"
+
+
+class Follow(GateStep):
+    """Where no Secret of the target's holds the password, no Job can show it: Bennu asks the target itself, over the connection that it has."""
+
+    id = "data-syncing.follow"
+    title = "the target follows the source"
+    awaits = "replication to begin"
+
+    def observe(self, world: World) -> Seen:
+        """Already so where the target follows."""
+        return Seen(follows_source(world), "the target replicates the source")
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """REPLICAOF, refused by the server's adapter where it would wipe keys."""
+        # Safe to repeat: REPLICAOF to the master that it follows already changes nothing.
+        world.systems.redis(world.rotation.target).replicate(mirror_address(world, world.rotation.target, world.rotation.source))
+        return Effect()
+
+    def gate(self, world: World) -> Verdict:
+        """It follows."""
+        return opened("the target replicates the source") if follows_source(world) else shut("the target does not follow the source yet")
 
 
 class Replicating(GateStep):
@@ -263,6 +285,9 @@ class Remember(Step):
 def _steps(world: World) -> tuple[Step, ...]:
     if not world.conf.redis:
         return ()  # state lives outside the clusters: nothing to move
+    auth = world.conf.redis[0].auth
+    if auth is not None and auth.secret is None:
+        return (MasterAuth(), Follow(), Replicating(), Remember(), Lag())
     return (MasterAuth(), InitSync(), Replicating(), Remember(), RemoveJob(), Lag())
 
 

@@ -26,6 +26,7 @@ _LINE = "[ -,.-~][ -~]*"
 _DURATION = r"(\d+(?:\.\d+)?)(ms|s|m|h|d)"
 _PERCENT = r"(\d+(?:\.\d+)?) ?%"
 _ELSEWHERE = "(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)"
+_ANYWHERE = r"(env:[A-Za-z_]([A-Za-z0-9_]|\{colour\})*|file:/.+|vault:[^/#]+/[^#]+#[^#]+)"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # How the tokens of the large Git hosts begin: as a user name they are passwords all the same.
 _TOKEN = re.compile(r"gh[pousr]_|github_pat_|glpat-|gldt-|ATBB|x-token-auth", re.IGNORECASE)
@@ -112,6 +113,13 @@ def _secret(text: str) -> str:
     return text
 
 
+def _coloured_secret(text: str) -> str:
+    if not re.fullmatch(_ANYWHERE, text):
+        # The value itself is not repeated: it may be the secret.
+        raise ValueError("must be env:VARIABLE, file:/absolute/path or vault:<mount>/<path>#<key>: no secret stands in this file")
+    return text
+
+
 def fields_of(text: str) -> set[str]:
     """The ``{fields}`` of a template. Raises ValueError for braces that do not match, and for conversions and formats."""
     found = set()
@@ -184,6 +192,7 @@ Branch = Annotated[str, AfterValidator(_branch), _text(r"[A-Za-z0-9][A-Za-z0-9._
 Remote = Annotated[str, AfterValidator(_remote), _text(_LINE)]
 Url = Annotated[str, AfterValidator(_url), _text(r"https?://[^\s/?#]+[^\s]*")]
 SecretRef = Annotated[str, AfterValidator(_secret), _text(_ELSEWHERE)]
+ColouredSecretRef = Annotated[str, AfterValidator(_coloured_secret), _text(_ANYWHERE)]
 ColourTemplate = Annotated[str, AfterValidator(_colour_template), _text(_LINE)]
 Seconds = Annotated[float, BeforeValidator(seconds), _written({"exclusiveMinimum": 0}, _DURATION)]
 Milliseconds = Annotated[float, BeforeValidator(milliseconds), _written({"exclusiveMinimum": 0}, _DURATION)]

@@ -55,6 +55,12 @@ class GroupSettings(Section):
         _once(one.name for one in found)
         return found
 
+    @model_validator(mode="after")
+    def _vault_is_known(self) -> Self:
+        if self.vault is None and any(one.auth and (one.auth.password or "").startswith("vault:") for one in self.redis):
+            raise ValueError("redis[].auth.password lies in Vault: say vault.address")
+        return self
+
     @field_validator("both")
     @classmethod
     def _one_or_the_other(cls, both: tuple[WorkloadSettings, ...], info: Any) -> tuple[WorkloadSettings, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from bennu.settings.fields import ColourTemplate, Label, Line, Port, Reference, RepoPath, Seconds, Section, Url, Whole, fields_of
+from bennu.settings.fields import ColourTemplate, Label, Line, Port, Reference, RepoPath, Seconds, SecretRef, Section, Url, Whole, fields_of
 
 
 class ClusterSettings(Section):
@@ -52,11 +52,21 @@ class ProvisionerSettings(Section):
     before_destroy: tuple[Literal["load-balancers", "volumes", "karpenter-nodes"], ...] = ()
 
 
+class LoginSettings(Section):
+    """Who Bennu is to Vault: a token, from the environment or a file."""
+
+    method: Literal["token", "kubernetes", "oidc", "approle"] = "token"
+    role: Line | None = None
+    token: SecretRef = "env:VAULT_TOKEN"  # noqa: S105  # a reference
+
+
 class VaultSettings(Section):
-    """Vault, for identities and secrets."""
+    """Vault, for identities and secrets. ``ca_file`` is the authority that signed its certificate, where the system does not trust it."""
 
     address: Url
-    login: dict[str, str] = Field(default={})
+    namespace: Line | None = None
+    ca_file: Line | None = None
+    login: LoginSettings = LoginSettings()
     kubernetes_auth: dict[str, str] = Field(default={})
     pki: dict[str, str] = Field(default={})
     secrets: dict[str, str] = Field(default={})

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from bennu.manifests.traffic_state import Keys
-from bennu.settings.fields import ColourTemplate, DataKey, Flag, Label, Line, Name, Port, Reference, Section
+from bennu.settings.fields import ColouredSecretRef, ColourTemplate, DataKey, Flag, Label, Line, Name, Port, Reference, Section
 
 
 class ObjectSettings(Section):
@@ -68,13 +68,22 @@ class ServiceSettings(Section):
 class AuthSettings(Section):
     """The password lies in Secret ``<namespace>/<name>`` under ``key``, in each cluster its own; ``username`` is an ACL user's.
 
+    ``password`` says where Bennu reads it instead (``{colour}`` is filled in). Without ``secret``, which the redis-init-sync Job needs, Bennu itself makes the target follow.
+
     ``same_on_both`` false: the two clusters' passwords may differ, since whoever writes has a credential that is good at both. True is checked before replication.
     """
 
-    secret: Reference
+    secret: Reference | None = None
     key: Line = "redis-password"
+    password: ColouredSecretRef | None = None
     username: Line | None = None
     same_on_both: Flag = True
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.secret is None and self.password is None:
+            raise ValueError("says neither secret nor password: where does the password lie?")
+        return self
 
 
 class TlsSettings(Section):

@@ -64,7 +64,15 @@ RULES: tuple[Rule, ...] = (
 GROUP_RULES: tuple[GroupRule, ...] = (
     GroupRule(("kubernetes", "proxy"), "leave it out; the kubeconfig's proxy-url is used", lambda g: g.kubernetes.proxy != "kubeconfig"),
     GroupRule(("kubernetes", "min_credential_life"), "leave it out", lambda g: g.kubernetes.min_credential_life is not None),
-    GroupRule(("vault",), "leave it out; bring the target's secrets with a secret store of your own", lambda g: g.vault is not None),
+    GroupRule(
+        ("vault", "login", "method"), "write token, and say where it lies: token: env:VAULT_TOKEN", lambda g: bool(g.vault and g.vault.login.method != "token")
+    ),
+    GroupRule(("vault", "login", "role"), "leave it out; a token has its own policy", lambda g: bool(g.vault and g.vault.login.role)),
+    GroupRule(
+        ("vault", "kubernetes_auth"), "leave it out; let the target log in to Vault by means of your own", lambda g: bool(g.vault and g.vault.kubernetes_auth)
+    ),
+    GroupRule(("vault", "pki"), "leave it out; bring the target's identity with a secret store of your own", lambda g: bool(g.vault and g.vault.pki)),
+    GroupRule(("vault", "secrets"), "leave it out; bring the target's secrets with a secret store of your own", lambda g: bool(g.vault and g.vault.secrets)),
     GroupRule(
         ("provisioner", "before_destroy"),
         "leave karpenter-nodes out; load balancers and volumes are always released",

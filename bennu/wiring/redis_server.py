@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.adapters.redis_members import Members
@@ -14,17 +14,26 @@ from bennu.ports.kubernetes import Kubernetes
 from bennu.ports.redis import Address, RedisServer
 from bennu.settings import GroupSettings
 from bennu.settings.state import RedisSettings
+from bennu.wiring.secret_sources import coloured_secret
 
 
-def redis_server(conf: GroupSettings, colour: Colour, cluster: Callable[[Colour], Kubernetes]) -> RedisServer:
+def redis_server(conf: GroupSettings, colour: Colour, cluster: Callable[[Colour], Kubernetes], environ: Mapping[str, str]) -> RedisServer:
     """The one Redis of the group in *colour*. Raises DependencyDown where the group keeps none."""
     if not conf.redis:
         raise DependencyDown("the group keeps no Redis in its clusters")
     redis, api = conf.redis[0], cluster(colour)
-    password = secret_value(api, redis.auth.secret, redis.auth.key, "redis[].auth") if redis.auth else str
+    password = _password(conf, redis, colour, api, environ)
     username = (redis.auth.username or "") if redis.auth else ""
     endpoint = RedisEndpoint(f"Redis of {colour.cluster}", _address(redis, colour, api), password, username, tls=_tls(redis, colour, api))
     return RedisOverSocket(endpoint, _members(redis, api))
+
+
+def _password(conf: GroupSettings, redis: RedisSettings, colour: Colour, api: Kubernetes, environ: Mapping[str, str]) -> Callable[[], str]:
+    if redis.auth is None:
+        return str
+    if redis.auth.password is not None:
+        return coloured_secret(redis.auth.password, colour, conf.vault, environ)
+    return secret_value(api, redis.auth.secret or "", redis.auth.key, "redis[].auth")
 
 
 def _members(redis: RedisSettings, api: Kubernetes) -> Members | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from bennu.ports.provisioner import Provisioner
 from bennu.ports.repository import RequestBox
 from bennu.settings import GroupSettings, Settings
 from bennu.wiring.redis_server import redis_server
+from bennu.wiring.secret_sources import secret
 
 
 @dataclass(frozen=True)
@@ -40,25 +41,6 @@ def state_dir(environ: Mapping[str, str]) -> Path:
     """Where Bennu keeps its clones and checkpoints: ``$XDG_STATE_HOME/bennu``."""
     base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local" / "state")
     return Path(base) / "bennu"
-
-
-def secret(reference: str | None, environ: Mapping[str, str]) -> Callable[[], str]:
-    """``env:NAME`` or ``file:/path``, read when it is needed; empty for None."""
-
-    def read() -> str:
-        if not reference:
-            return ""
-        kind, _, name = reference.partition(":")
-        if kind == "env":
-            if name not in environ:
-                raise UsageError(f"the environment has no {name}, which bennu.yaml names for a secret", next_step=f"export {name}")
-            return environ[name]
-        try:
-            return Path(name).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(f"a secret cannot be read: {error.strerror}", file=name) from None
-
-    return read
 
 
 def own_folder(layout: str, group: Group) -> str:
@@ -86,7 +68,7 @@ def built(settings: Settings, group: Group, folder: Path, environ: Mapping[str, 
     systems = Systems(
         repository=repository,
         cluster=cluster,
-        redis=cache(lambda colour: redis_server(conf, colour, cluster)),
+        redis=cache(lambda colour: redis_server(conf, colour, cluster, environ)),
         metrics=Prometheus(prometheus),
         dns=DnsOverSocket(),
         provisioner=_provisioner(conf, folder),

@@ -44,3 +44,13 @@ def test_a_server_that_would_follow_without_tls_is_found_before_it_must() -> Non
     pilot = Pilot(world)
     pilot.watch = until(State.TRAFFIC_CANARY)
     assert pilot.resume().standing.state is State.TRAFFIC_CANARY
+
+
+def test_without_a_secret_in_the_clusters_bennu_makes_the_target_follow_and_no_job_is_committed() -> None:
+    world = entered(State.DATA_SYNCING, Kit(weights=(10,), ledger="auth: {password: env:REDIS_PASSWORD}"))
+    before = len(world.remote.history)
+    pilot = Pilot(world)
+    pilot.watch = until(State.TRAFFIC_CANARY)
+    assert pilot.resume().standing.state is State.TRAFFIC_CANARY
+    assert not any("redis-init-sync" in path for one in world.remote.history[before:] for path in one.files)
+    assert world.redis(Colour.GREEN).state.synced
