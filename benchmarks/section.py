@@ -94,10 +94,13 @@ class Section:
             raise
 
     def _locked(self, journal: Journal) -> None:
-        if lock.fresh(journal).open:
-            lock.take(journal, over=self.options.take_over)
+        standing = lock.fresh(journal)
+        # Begun and not ended: a holder may have died before it wrote the first state.
+        if standing.open or (standing.begun and not standing.ended):
+            standing = lock.take(journal, over=self.options.take_over)
         else:
             lock.begin(journal, lock.Opening(Colour.BLUE, Colour.GREEN))
+        if not standing.open:
             journal.append(Entry(Kind.STATE, state=State.SWITCHOVER_LOCKED))
 
     def _handed_over(self, systems: Systems, journal: Journal) -> Done:

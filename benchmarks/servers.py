@@ -101,6 +101,14 @@ class Delayed:
         self._process = subprocess.Popen(realtime(argv, rt=rt), env=environ)
         awaited(self._listens, "the delaying way")
 
+    def stall(self) -> None:
+        """From now on nothing comes through, and nobody is told: no reset, no refusal."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def flow(self) -> None:
+        """Let everything through again, what waited first."""
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End it."""
         self._process.kill()
@@ -131,7 +139,11 @@ async def _delaying(port: int, server: int, one_way_s: float) -> None:
             loop.call_later(one_way_s, late, writer, data)  # of equal delays, those asked for first end first
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", server)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", server)
+        except OSError:
+            writer.close()
+            return
         await asyncio.gather(one_way(reader, back), one_way(there, writer))
 
     listening = await asyncio.start_server(accepted, "127.0.0.1", port)

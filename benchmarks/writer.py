@@ -52,9 +52,10 @@ class Server:
 
 
 class App:
-    """The loop. *rate* is writes a second."""
+    """The loop. *rate* is writes a second; *retry_s* passes before a server that has just refused is asked again."""
 
-    def __init__(self, number: int, pointer: Path, ledger: Path, rate: float, password: str) -> None:
+    def __init__(self, number: int, pointer: Path, ledger: Path, rate: float, password: str, retry_s: float = _RETRY_S) -> None:
+        self._retry_s = retry_s
         self._number, self._pointer, self._ledger, self._rate, self._password = number, pointer, ledger, rate, password
         self._server: Server | None = None
         self._acks = array("q")
@@ -64,6 +65,11 @@ class App:
     def stop(self) -> None:
         """End after the write under way."""
         self._stop.set()
+
+    @property
+    def acknowledged(self) -> int:
+        """How many writes so far."""
+        return len(self._acks) // 3
 
     def run(self) -> None:
         """Until stopped; then the ledger is complete."""
@@ -105,7 +111,7 @@ class App:
             self._server.close()
             self._server = None
         if at is None or f" {at} " in self._pointer.read_text(encoding="utf-8"):
-            self._stop.wait(_RETRY_S)
+            self._stop.wait(self._retry_s)
 
 
 def main() -> None:
