@@ -1,7 +1,8 @@
 """The write pointer, live: the ConfigMap in both clusters, owned by one epoch while S6 lasts.
 
-Outside S6 only Git is edited. Inside, Flux is held off the two objects by its own annotation, and every write carries the resourceVersion that this epoch wrote: a
-409 means that somebody else took over, and ends this holder.
+Outside S6 only Git is edited. Inside, Flux is held off the two objects by its own annotation, and every write carries the resourceVersion that was last seen under this epoch. A 409 that
+comes with a higher epoch means that somebody else took over, and ends this holder; any other one is a foreign hand (Flux, where a reconciliation had begun before it was held off), and the write is
+tried again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bennu.phases.kinds import CONFIGMAP, EPOCH, FLUX_RECONCILE, annotations_of
 from bennu.ports.kubernetes import Conflict, Json, Ref
 
 Data = Mapping[str, str]
+_TRIES = 5  # of one write against whoever else writes the object at the same moment
 
 
 class Pointers:
@@ -32,12 +34,7 @@ class Pointers:
         """Write our epoch on both, only over a lower or equal one, and hold Flux off. Raises LockLost."""
         self.took_s = 0.0
         for colour in (self._world.rotation.source, self._world.rotation.target):
-            live = self._live(colour)
-            theirs = int(annotations_of(live).get(EPOCH, "0"))
-            if theirs > self._world.epoch:
-                raise LockLost(f"the pointer of {colour.cluster} carries epoch {theirs}, ours is {self._world.epoch}", next_step="bennu rotate status")
-            self._versions[colour] = str(live["metadata"]["resourceVersion"])
-            self._apply(colour, dict(live.get("data") or {}), held=True)
+            self._apply(colour, None, held=True)
 
     def flip(self, data: Mapping[Colour, Data]) -> None:
         """Put *data* on both objects at the same time."""
@@ -74,25 +71,48 @@ class Pointers:
             for done in [pool.submit(self._apply, colour, wanted, held=held) for colour, wanted in data.items()]:
                 done.result()
 
-    def _apply(self, colour: Colour, data: Data, *, held: bool) -> None:
+    def _apply(self, colour: Colour, data: Data | None, *, held: bool) -> None:
+        """Write *data*, None for what the object holds."""
+        begun = self._world.systems.clock.boot()
+        live = self._ours(colour) if data is None or colour not in self._versions else None
+        for attempt in range(_TRIES):
+            if live is not None:
+                self._versions[colour] = str(live["metadata"]["resourceVersion"])
+            try:
+                # Force: Flux' manager owns the keys, and handing them over for these moments is the point. Safe to repeat: same epoch, same content.
+                written = self._world.systems.cluster(colour).apply(
+                    self._object(colour, dict((live or {}).get("data") or {}) if data is None else data, held), force=True
+                )
+            except Conflict as error:
+                if attempt + 1 == _TRIES:
+                    raise DependencyDown(
+                        f"somebody keeps writing the pointer of {colour.cluster} during the switchover: {error}",
+                        next_step="kubectl get configmap --show-managed-fields tells who; stop it, then bennu rotate resume",
+                    ) from error
+                # Raises LockLost where a later holder wrote it. Anyone else has no say here: most likely a reconciliation of Flux that began before it was held off.
+                live = self._ours(colour)
+                continue
+            self._versions[colour] = str(written["metadata"]["resourceVersion"])
+            self.took_s = max(self.took_s, self._world.systems.clock.boot() - begun)
+            return
+
+    def _object(self, colour: Colour, data: Data, held: bool) -> Json:
         ref = self._ref()
         annotations = {EPOCH: str(self._world.epoch)} | ({FLUX_RECONCILE: "disabled"} if held else {})
-        obj = {
+        return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": ref.name, "namespace": ref.namespace, "annotations": annotations, "resourceVersion": self._versions.get(colour, "")},
+            "metadata": {"name": ref.name, "namespace": ref.namespace, "annotations": annotations, "resourceVersion": self._versions[colour]},
             "data": dict(data),
         }
-        begun = self._world.systems.clock.boot()
-        try:
-            # Force: Flux' manager owns the keys, and handing them over for these moments is the point. Safe to repeat: same epoch, same content.
-            live = self._world.systems.cluster(colour).apply(obj, force=True)
-        except Conflict as error:
-            raise LockLost(
-                f"somebody else wrote the pointer of {colour.cluster} during the switchover: {error}", next_step="bennu rotate status --why"
-            ) from error
-        self._versions[colour] = str(live["metadata"]["resourceVersion"])
-        self.took_s = max(self.took_s, self._world.systems.clock.boot() - begun)
+
+    def _ours(self, colour: Colour) -> Json:
+        """The live object, where no later epoch stands on it. Raises LockLost."""
+        live = self._live(colour)
+        theirs = int(annotations_of(live).get(EPOCH, "0"))
+        if theirs > self._world.epoch:
+            raise LockLost(f"the pointer of {colour.cluster} carries epoch {theirs}, ours is {self._world.epoch}", next_step="bennu rotate status")
+        return live
 
     def _live(self, colour: Colour) -> Json:
         found = self._world.systems.cluster(colour).get(self._ref())

@@ -250,11 +250,19 @@ class Section:
                 changed="the target is master and the pointers name it; the source stays fenced",
                 next_step="dump both sides before anything else; 'bennu rotate status --why' shows their histories",
             )
+        self._hold_pointers()
         self._hands.source.attach(mirror_address(self._world, self._world.rotation.source, self._world.rotation.target))
         cut = self._hands.source.cut_clients()
         self._verify()
         self._pen.tell(f"writes were paused for {pause:.1f} ms; {cut} connections to the old master were cut")
         return Effect(self._figures | {"intent.open": "false", "pause.ms": f"{pause:.1f}", "clients.cut": str(cut)})
+
+    def _hold_pointers(self) -> None:
+        """A reconciliation of Flux that had begun before it was held off may end now, and with Git's content, which names the old master until the next commit."""
+        if not self._pointers.matches(self._at_target):
+            self._pen.tell("somebody else wrote a pointer meanwhile; it is written again")
+            self._pointers.claim()
+            self._pointers.flip(self._at_target)
 
     def _paused_ms(self) -> float:
         """What this holder measured; where an earlier one began, the time since its intent: never less than the truth. No decision rests on it."""
