@@ -138,7 +138,7 @@ class FileCluster:
         """See the port."""
         self._unasked("endpoint")
 
-    def credential_expiry(self) -> datetime | None:
+    def credential_expiry(self, needed_until: datetime) -> datetime | None:
         """See the port: a file needs no credential."""
         return None
 

@@ -21,6 +21,7 @@ from bennu.adapters.clock import SystemClock
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.core.clusters import Colour, Group, RotationId
 from bennu.core.policy import SPEC, Policy
+from bennu.core.precheck import Profile
 from bennu.core.record import Kind
 from bennu.core.states import State
 from bennu.engine import lock
@@ -203,6 +204,18 @@ class _Tapped:
     def kill_named(self, rotation: str, below_epoch: int) -> int:
         """See the port."""
         return self.real.kill_named(rotation, below_epoch)
+
+    def profile(self) -> Profile:
+        """See the port."""
+        return self.real.profile()
+
+    def credential_for_master(self) -> Credential:
+        """See the port."""
+        return self.real.credential_for_master()
+
+    def lets_in(self, credential: Credential) -> bool:
+        """See the port."""
+        return self.real.lets_in(credential)
 
     def credential(self) -> Credential:
         """See the port."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bennu.adapters import kubernetes_forward
+from bennu.adapters.certificates import PemCertificates
 from bennu.adapters.kubeconfig import load
 from bennu.adapters.kubernetes_credentials import FREE, Credentials, Manners
 from bennu.adapters.kubernetes_discovery import Discovery, Resource, group_path
@@ -52,9 +53,13 @@ class KubernetesApi:
         """See the port."""
         return self._transport.server.url, self._transport.server.ca_pem
 
-    def credential_expiry(self) -> datetime | None:
-        """See the port."""
-        return self._transport.credentials.current().expires
+    def credential_expiry(self, needed_until: datetime) -> datetime | None:
+        """See the port. A client certificate ends, too."""
+        grant = self._transport.credentials.current(needed_until)
+        ends = [grant.expires] if grant.expires else []
+        if grant.certificate:
+            ends.append(PemCertificates().not_after(grant.certificate))
+        return min(ends, default=None)
 
     def uid(self) -> str:
         """See the port."""

@@ -61,11 +61,11 @@ class Credentials:
         self._lock = threading.Lock()
         self._grant: Grant | None = None
 
-    def current(self) -> Grant:
-        """The grant to use now; the first call, or one near the grant's end, obtains it."""
+    def current(self, needed_until: datetime | None = None) -> Grant:
+        """The grant to use now; the first call, or one near the grant's end (or whose end is before *needed_until*), obtains it."""
         with self._lock:
-            grant = self._grant
-            if grant is None or (grant.expires is not None and datetime.now(UTC) > grant.expires - _MARGIN):
+            grant, now = self._grant, datetime.now(UTC)
+            if grant is None or (grant.expires is not None and max(now, needed_until or now) > grant.expires - _MARGIN):
                 grant = self._grant = self._obtain()
             return grant
 

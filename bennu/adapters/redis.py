@@ -12,14 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
+from bennu.adapters import redis_profile as profiles
 from bennu.adapters import redis_reading as reading
 from bennu.adapters.redis_critical import CriticalLink
 from bennu.adapters.redis_link import Link, RedisEndpoint, Refusal, Reply, WrongPassword
 from bennu.adapters.redis_tls import Untrusted
+from bennu.core.precheck import Profile
 from bennu.errors import BennuError, DependencyDown, GateRefused
 from bennu.ports.redis import Address, Credential, Critical, Member, Observation
 
+T = TypeVar("T")
 __all__ = ["RedisEndpoint", "RedisOverSocket"]
 
 _OBSERVER = "bennu-observer"
@@ -87,6 +91,29 @@ class RedisOverSocket:
         if stale and self._named(rotation, below_epoch):
             raise self._down(f"a connection of an earlier holder of {rotation} could not be cut")
         return sum(1 for reply in killed if reply == 1)
+
+    def profile(self) -> Profile:
+        """See the port."""
+        replies = self._asked(*profiles.QUESTIONS)
+        trials = profiles.trials(replies)
+        return profiles.profile(replies, self._asked(*trials) if trials else [])
+
+    def credential_for_master(self) -> Credential:
+        """See the port."""
+        return profiles.credential(self._asked(*profiles.FOR_MASTER))
+
+    def lets_in(self, credential: Credential) -> bool:
+        """See the port. Nothing but AUTH and PING is said: a user for replication alone may say no more."""
+        asking = replace(self._endpoint, username=credential.username, password=lambda: credential.password)
+
+        def refused() -> bool:
+            try:
+                Link(asking, "").close()
+            except WrongPassword:
+                return True
+            return False
+
+        return not self._opened(refused)
 
     def credential(self) -> Credential:
         """See the port."""
@@ -160,7 +187,7 @@ class RedisOverSocket:
             raise self._down(refused[0])
         return replies
 
-    def _opened(self, opening: Callable[[], Link]) -> Link:
+    def _opened(self, opening: Callable[[], T]) -> T:
         try:
             return opening()
         except WrongPassword as error:

@@ -16,6 +16,7 @@ from typing import Any
 from bennu.adapters.redis_tls import Tls, Untrusted
 from bennu.ports.redis import Address
 
+_SHUT_OUT = {"NOAUTH", "WRONGPASS"}
 Reply = Any  # str, int, None, list of replies, or Refusal: RESP2's own types
 
 
@@ -54,7 +55,10 @@ class Link:
     """An open connection. Every failure closes it for good; from then on each call raises the standard library's ConnectionError."""
 
     def __init__(self, endpoint: RedisEndpoint, client_name: str, timeout_s: float | None = None) -> None:
-        """Connect, authenticate, set the name and confirm it. Raises ConnectionError, WrongPassword, Untrusted."""
+        """Connect, authenticate, set the name and confirm it. Raises ConnectionError, WrongPassword, Untrusted.
+
+        An empty *client_name* sets none: a user for replication alone may not.
+        """
         where = endpoint.address()
         self.address = where
         self._lost = ""
@@ -122,17 +126,18 @@ class Link:
     def _introduce(self, endpoint: RedisEndpoint, client_name: str) -> None:
         password = endpoint.password()
         credential = [word for word in (endpoint.username, password) if word] if password else []
-        greeting: list[Sequence[str | int]] = [["AUTH", *credential]] if credential else []
-        greeting += [["CLIENT", "SETNAME", client_name], ["CLIENT", "GETNAME"]]
-        *auth, named, name = self.send(*greeting)
+        login: list[Sequence[str | int]] = [["AUTH", *credential]] if credential else []
+        introduction = [["CLIENT", "SETNAME", client_name], ["CLIENT", "GETNAME"]] if client_name else [["PING"]]
+        replies = self.send(*login, *introduction)
+        auth, (named, *name) = replies[: len(login)], replies[len(login) :]
         # Without a password asked for, a needless AUTH is an error that harms nobody.
         failed = [reply.text for reply in auth if isinstance(reply, Refusal) and "without any password configured" not in reply.text]
-        if failed or (isinstance(named, Refusal) and named.code in {"NOAUTH", "WRONGPASS", "NOPERM"}):
+        if failed or (isinstance(named, Refusal) and named.code in _SHUT_OUT | ({"NOPERM"} if client_name else set())):
             self.close()
             raise WrongPassword((failed or [named.text])[0])
-        if name != client_name:
+        if name and name != [client_name]:
             self.close()
-            raise ConnectionError(f"{self.address} does not confirm the connection's name {client_name!r}: {name}")
+            raise ConnectionError(f"{self.address} does not confirm the connection's name {client_name!r}: {name[0]}")
 
     def _losing(self, error: Exception) -> ConnectionError:
         import redis

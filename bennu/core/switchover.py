@@ -1,4 +1,4 @@
-"""The decisions of the switchover (S6): whether it may begin, whether an offset suffices, and what a resume must do. Pure.
+"""The decisions of the switchover (S6): whether an offset suffices, and what a resume must do. Pure; whether it may begin is ``core.precheck``'s to say.
 
 The order of the steps is in ``phases/switchover_locked.py``; what is here is why each may be taken. The resume table is that of the fault catalogue; the
 exhaustive model of the procedure agrees with it. Offsets are bytes of the replication stream. "Parked" = a replica of an address where nothing listens.
@@ -7,9 +7,7 @@ exhaustive model of the procedure agrees with it. Offsets are bytes of the repli
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
-
-from bennu.core.verdict import Verdict, failed, opened, unknown, worst
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -188,128 +186,3 @@ def _fenced_promotion_possible(source: Server, target: Server, intent: Intent, f
     if not facts.named and not facts.target_restarted:
         return Decision(Todo.UNFENCE, "no pointer names the target and it is the same process as announced: it was never promoted")
     return Decision(Todo.OPERATOR, "the target may have been promoted and restarted since: it may have acknowledged writes that it no longer holds")
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the pre-check looks at beside the roles, all of it readable without a client's notice. Versions as (major, minor)."""
-
-    source_version: tuple[int, int]
-    target_version: tuple[int, int]
-    source_flavour: str
-    target_flavour: str
-    target_is_replica_of_source: bool
-    source_sees_online: bool
-    read_only: tuple[bool, bool]
-    persistent: tuple[bool, bool]
-    rewritable: tuple[bool, bool]
-    busy: tuple[bool, bool]
-    cluster_mode: tuple[bool, bool]
-    sentinels: tuple[int, int]
-    other_replicas: tuple[str, ...]
-    target_maxmemory: int
-    source_used_memory: int
-    reverse_reachable: bool | None
-    lag_bytes: int | None
-    max_lag_bytes: int
-
-
-def can_replicate(master: tuple[str, tuple[int, int]], replica: tuple[str, tuple[int, int]]) -> bool:
-    """Whether *replica* ((flavour, version)) can be fed by *master*: an older replica can't read a newer RDB format.
-
-    Measured: Valkey 9 does not feed Redis 6.2, the reverse works (facts.md). Same flavour: the replica must not be older. Redis up to 7.2 and Valkey share a
-    format at 7.2, so Valkey can follow those; Redis can follow no Valkey newer than 7.2.
-    """
-    (m_flavour, m_version), (r_flavour, r_version) = master, replica
-    if m_flavour == r_flavour:
-        return r_version >= m_version
-    if r_flavour == "valkey":
-        return m_version <= (7, 2)
-    return m_version <= (7, 2) and r_version >= m_version
-
-
-def precheck(source: Server, target: Server, around: Surroundings, *, one_way: bool) -> Verdict:
-    """May S6 begin? Each refusal names what to do. *one_way*: the operator accepts that a rollback after promotion may lose writes."""
-    found = [*_roles(source, target, around), *_foreign_hands(around), *_safety(around), *_versions(around, one_way), _lag(around)]
-    verdict = worst(found)
-    # All reasons in a row would fill the screen; what was accepted with open eyes is worth a word.
-    accepted = [one.reason for one in found if one.is_open and one.reason.startswith("one way accepted")]
-    return replace(verdict, reason="; ".join([f"{len(found)} conditions hold", *accepted, found[-1].reason])) if verdict.is_open else verdict
-
-
-def _roles(source: Server, target: Server, around: Surroundings) -> list[Verdict]:
-    return [
-        opened("the source is master") if source.is_master else failed("the source is not a master"),
-        failed("the target is a master already") if target.is_master else opened("the target is a replica"),
-        opened("the target follows the source")
-        if around.target_is_replica_of_source
-        else failed("the target does not follow the source's mirror: run 'bennu rotate resume'"),
-        # Ask both sides: Valkey shows online up to 0.9 s early, Redis 7 shows the link up to 1 s early (facts.md).
-        opened("link up") if target.link_up and around.source_sees_online else _waiting("the replication link is not up on both sides yet"),
-        opened("one history") if source.replid == target.replid else _waiting("source and target do not share one replid yet"),
-        opened("replicas refuse writes")
-        if all(around.read_only)
-        else failed("replica-read-only is 'no' on one side: a fenced server would accept writes; set it to yes in the Redis configuration"),
-    ]
-
-
-def _foreign_hands(around: Surroundings) -> list[Verdict]:
-    found = []
-    if any(around.sentinels):
-        found.append(failed("Sentinel watches one of the servers and would undo the hand-over: remove it there first (SENTINEL REMOVE)"))
-    if any(around.cluster_mode):
-        found.append(failed("Redis Cluster mode is on: REPLICAOF is not allowed there, and Bennu cannot hand it over"))
-    if around.other_replicas:
-        found.append(failed(f"the source has other replicas ({', '.join(around.other_replicas)}): detach them first, or they would follow a fenced master"))
-    return found or [opened("nobody else assigns roles")]
-
-
-def _safety(around: Surroundings) -> list[Verdict]:
-    verdicts = [
-        opened("persistence on both")
-        if all(around.persistent)
-        else failed("one side has no persistence (AOF or RDB): a restart would empty both; turn appendonly on"),
-        opened("configuration can be written")
-        if all(around.rewritable)
-        else failed(
-            "a fence could not outlive a restart: Redis runs without a configuration file of its own (CONFIG REWRITE); start it with a file on its data volume"
-        ),
-        _waiting("a save or load is running") if any(around.busy) else opened("no save or load running"),
-    ]
-    if around.target_maxmemory and around.target_maxmemory < 1.2 * around.source_used_memory:
-        verdicts.append(failed("the target's maxmemory is less than 1.2 times what the source uses: raise it"))
-    return verdicts
-
-
-def _versions(around: Surroundings, one_way: bool) -> list[Verdict]:
-    source, target = (around.source_flavour, around.source_version), (around.target_flavour, around.target_version)
-    if not can_replicate(source, target):
-        return [failed(f"{_named(target)} cannot replicate {_named(source)}: give the target a version that is not older")]
-    if one_way:
-        return [opened("one way accepted: a rollback after promotion may lose writes")]
-    if not can_replicate(target, source):
-        return [
-            failed(f"{_named(source)} could not follow {_named(target)} after the switch: a rollback could lose writes; --accept-one-way goes on all the same")
-        ]
-    if around.reverse_reachable is None:
-        return [unknown("whether the source can reach the target is not known yet")]
-    if not around.reverse_reachable:
-        return [failed("the source cannot reach the target through the reverse link: mend the link, or --accept-one-way")]
-    return [opened("versions and links fit both ways")]
-
-
-def _lag(around: Surroundings) -> Verdict:
-    if around.lag_bytes is None:
-        return unknown("replication lag is unknown")
-    if around.lag_bytes > around.max_lag_bytes:
-        return _waiting(f"replication lag is {around.lag_bytes} bytes, at most {around.max_lag_bytes} is allowed")
-    return opened(f"lag {around.lag_bytes} bytes")
-
-
-def _waiting(reason: str) -> Verdict:
-    return Verdict(unknown("").answer, reason)
-
-
-def _named(server: tuple[str, tuple[int, int]]) -> str:
-    flavour, (major, minor) = server
-    return f"{flavour} {major}.{minor}"

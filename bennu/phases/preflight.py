@@ -18,8 +18,9 @@ from bennu.phases.app_pointer import pause_promised, readings_borne_out
 from bennu.phases.base import World
 from bennu.phases.dns_writer import record_writer
 from bennu.phases.draining import declared
-from bennu.phases.kinds import CRONJOB, DEPLOYMENT, EXPORTED, FLUX_OWNER, SERVICE, STATEFULSET, labels_of, name_of, namespace_of
+from bennu.phases.kinds import CRONJOB, DEPLOYMENT, EXPORTED, FLUX_OWNER, SERVICE, labels_of, name_of, namespace_of
 from bennu.phases.mesh_linking import expected_services
+from bennu.phases.operators import role_givers
 from bennu.phases.provisioning import is_pinned
 from bennu.phases.reconciled import suspended
 from bennu.ports.kubernetes import Json, Kind, Ref
@@ -192,6 +193,9 @@ def redis_ready(world: World) -> Verdict:
         return failed("the source's Redis has no persistence: a restart would empty both sides")
     if not seen.config_file:
         return failed("Redis runs without a configuration file: the fence could not outlive a restart")
+    refused = world.systems.redis(world.rotation.source).profile().refused
+    if refused:
+        return failed(f"it refuses commands that the hand-over needs: {', '.join(refused)}")
     return opened(f"{seen.flavour} {seen.version}, {seen.keys} keys")
 
 
@@ -199,13 +203,9 @@ def redis_not_operated(world: World) -> Verdict:
     """No operator owns the source's Redis: it would re-point it within one reconcile."""
     if not world.conf.redis:
         return opened("state lives outside the clusters")
-    namespace = world.conf.redis[0].service.namespace
-    for workload in world.source.list(STATEFULSET, namespace=namespace):
-        for owner in workload.get("metadata", {}).get("ownerReferences") or []:
-            if owner.get("kind") not in (None, "StatefulSet"):
-                return failed(
-                    f"StatefulSet {namespace}/{name_of(workload)} belongs to {owner.get('kind')} {owner.get('name')}: its operator would undo REPLICAOF"
-                )
+    owners = role_givers(world, world.rotation.source)
+    if owners:
+        return failed(f"Redis' pods belong to {', '.join(owners)}: it would undo REPLICAOF")
     return opened("no operator owns it")
 
 

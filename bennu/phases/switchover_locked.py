@@ -7,72 +7,21 @@ objects only once Git says the same, and the start of what may run only once at 
 from __future__ import annotations
 
 from bennu.core.clusters import Colour
-from bennu.core.gates import link_ready
 from bennu.core.invariants import single_master
 from bennu.core.states import Event, State
-from bennu.core.switchover import Surroundings, precheck
 from bennu.core.verdict import Verdict, opened, shut
 from bennu.errors import DependencyDown, OperatorNeeded, StoppedSafe
 from bennu.manifests import profile_sync, traffic_state, tree
 from bennu.phases import pointer, warm_directory
 from bennu.phases.active_only import Start, Stop
-from bennu.phases.base import Effect, GateStep, GitStep, Pen, Phase, Seen, Step, World
-from bennu.phases.data_syncing import lag_point
+from bennu.phases.base import Effect, GitStep, Pen, Phase, Seen, Step, World
 from bennu.phases.hand_over import HandOver
-from bennu.phases.mesh_linking import view
 from bennu.phases.pointer import Pointers, desired
+from bennu.phases.precheck import Precheck
 from bennu.phases.reconciled import applied, hurry
-from bennu.phases.section import server
 from bennu.phases.traffic_canary import ToSource
 from bennu.ports.redis import Observation
 from bennu.ports.repository import Edit
-
-
-class Precheck(GateStep):
-    """May it begin? No client notices."""
-
-    id = "switchover-locked.precheck"
-    title = "the pre-check"
-    awaits = "every precondition of the switchover"
-
-    def gate(self, world: World) -> Verdict:
-        """Roles, histories, links both ways, persistence, lag, foreign hands."""
-        flux = applied(world, world.rotation.source)
-        if not flux.is_open:
-            return flux
-        if not world.conf.redis:
-            return opened("no Redis in the clusters: the pointer alone is handed over")
-        source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
-        return precheck(server(source), server(target), _around(world, source, target), one_way="accept-one-way" in world.rotation.options)
-
-
-def _around(world: World, source: Observation, target: Observation) -> Surroundings:
-    reverse = link_ready(view(world, world.rotation.source, world.rotation.target))
-    return Surroundings(
-        source_version=_version(source.version),
-        target_version=_version(target.version),
-        source_flavour=source.flavour,
-        target_flavour=target.flavour,
-        target_is_replica_of_source=target.master is not None and target.replid == source.replid,
-        source_sees_online=any(replica.state == "online" for replica in source.replicas),
-        read_only=(source.read_only_replica, target.read_only_replica),
-        persistent=(source.aof or source.rdb_save, target.aof or target.rdb_save),
-        rewritable=(bool(source.config_file), bool(target.config_file)),
-        busy=(source.saving_or_loading, target.saving_or_loading),
-        cluster_mode=(source.cluster_mode, target.cluster_mode),
-        sentinels=(source.sentinels, target.sentinels),
-        other_replicas=tuple(str(replica.address) for replica in source.replicas[1:]),
-        target_maxmemory=target.maxmemory,
-        source_used_memory=source.used_memory,
-        reverse_reachable=reverse.is_open,
-        lag_bytes=lag_point(world).lower,
-        max_lag_bytes=world.policy.max_lag_bytes,
-    )
-
-
-def _version(text: str) -> tuple[int, int]:
-    major, _, rest = text.partition(".")
-    return int(major or 0), int(rest.partition(".")[0] or 0)
 
 
 class FlipCommit(GitStep):

@@ -51,8 +51,8 @@ class Kubernetes(Protocol):
     def endpoint(self) -> tuple[str, str]:
         """(server URL, CA as PEM; empty where the system's trust store decides): what another cluster's credentials to this one name."""
 
-    def credential_expiry(self) -> datetime | None:
-        """When the credential in use ends (zone UTC), None = not known. May run an exec plugin."""
+    def credential_expiry(self, needed_until: datetime) -> datetime | None:
+        """When the credential in use ends (zone UTC), None = not known. One that ends before *needed_until* is renewed first, where a plugin or a token file renews it."""
 
     def uid(self) -> str:
         """UID of namespace ``kube-system``: the cluster's identity."""

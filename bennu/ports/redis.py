@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bennu.core.precheck import Profile
+
 
 @dataclass(frozen=True)
 class Address:
@@ -173,6 +175,15 @@ class RedisServer(Protocol):
 
     def authenticate_as(self, credential: Credential) -> None:
         """Prepare to be the replica of a server that asks for *credential*: ``masterauth`` and ``masteruser``. Raises GateRefused where it refuses."""
+
+    def profile(self) -> Profile:
+        """What it lets this user do, and what both halves must have alike. No command of the hand-over is run for it."""
+
+    def credential_for_master(self) -> Credential:
+        """What it would show to a master (``masterauth``, ``masteruser``)."""
+
+    def lets_in(self, credential: Credential) -> bool:
+        """Whether a replica that shows *credential* would be let in, by logging in with it once."""
 
     def replicate(self, master: Address) -> None:
         """``REPLICAOF master`` outside S6: for a target that is empty or already a replica. Refuses (GateRefused) on a master that holds keys."""

@@ -80,7 +80,7 @@ class MemoryKubernetes:
     def endpoint(self) -> tuple[str, str]:
         return f"https://{self._context}.test:6443", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
 
-    def credential_expiry(self) -> datetime | None:
+    def credential_expiry(self, needed_until: datetime) -> datetime | None:
         return self.expiry
 
     def uid(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from bennu.core.precheck import Profile
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
 from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, Member, Observation, Position, Replica
 
@@ -71,6 +72,7 @@ class Knobs:
     saving: bool = False
     password: str = ""
     tls_replication: bool = False
+    profile: Profile = field(default_factory=Profile)
 
 
 class RedisNet:
@@ -161,6 +163,18 @@ class MemoryRedis:
                 connection.alive = False
                 killed += 1
         return killed
+
+    def profile(self) -> Profile:
+        self._answering()
+        return self.knobs.profile
+
+    def credential_for_master(self) -> Credential:
+        self._answering()
+        return Credential("", self.masterauth)
+
+    def lets_in(self, credential: Credential) -> bool:
+        self._answering()
+        return not self.knobs.password or credential.password == self.knobs.password
 
     def credential(self) -> Credential:
         return Credential("", self.knobs.password)

@@ -172,7 +172,7 @@ def test_a_retreat_that_gets_stuck_says_so_and_is_resumed() -> None:
     world.fate.frozen_flux.add(Colour.BLUE)
     outcome = gone_on(world)
     assert (outcome.code, outcome.standing.state) == (5, State.SWITCHOVER_LOCKED)
-    assert "no pod of an active_only workload running" in str(outcome.error)
+    assert "Flux of cluster-blue has not answered" in str(outcome.error)
     assert "stopped on the way back" in str(outcome.error)
     assert world.writable() == ["blue"]
     world.fate.frozen_flux.clear()

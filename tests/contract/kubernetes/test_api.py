@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_cluster_is_known_by_the_uid_of_kube_system(api: Kubernetes) -> None:
     assert api.version().startswith("v1.")
     assert api.context == "lab-blue"
     assert api.endpoint()[0].startswith("https://")
-    assert api.credential_expiry() is None
+    assert api.credential_expiry(datetime.now(UTC)) is None
 
 
 def test_what_is_applied_is_there(api: Kubernetes) -> None:

@@ -80,10 +80,19 @@ def test_a_token_near_its_end_is_renewed_before_it_is_used(opened: Opener, scrip
 
 def test_the_end_of_a_credential_is_told(opened: Opener, tmp_path: Path) -> None:
     api = opened(user=plugin(tmp_path, credential(token="abc", expirationTimestamp="2031-01-02T03:04:05Z")))
-    assert api.credential_expiry() == datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert api.credential_expiry(datetime.now(UTC)) == datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
     claims = base64.urlsafe_b64encode(json.dumps({"exp": 1924992000}).encode()).decode().rstrip("=")
-    assert opened(user={"token": f"e30.{claims}.sig"}).credential_expiry() == datetime(2031, 1, 1, tzinfo=UTC)
-    assert opened(user={"token": "opaque"}).credential_expiry() is None
+    assert opened(user={"token": f"e30.{claims}.sig"}).credential_expiry(datetime.now(UTC)) == datetime(2031, 1, 1, tzinfo=UTC)
+    assert opened(user={"token": "opaque"}).credential_expiry(datetime.now(UTC)) is None
+
+
+def test_a_token_that_would_end_too_early_is_renewed_by_its_plugin(opened: Opener, tmp_path: Path) -> None:
+    early = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5)
+    api = opened(user=plugin(tmp_path, credential(token="abc", expirationTimestamp=early.strftime("%Y-%m-%dT%H:%M:%SZ"))))
+    assert api.credential_expiry(early - timedelta(minutes=2)) == early
+    assert runs(tmp_path) == 1
+    assert api.credential_expiry(early + timedelta(minutes=2)) == early  # this plugin knows no better
+    assert runs(tmp_path) == 2
 
 
 def test_a_token_file_is_read_again_when_its_token_is_refused(opened: Opener, scripted: Scripted, tmp_path: Path) -> None:

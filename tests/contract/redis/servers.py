@@ -63,7 +63,7 @@ class RealHands:
 
     def __init__(self, program: str, folder: Path, password: str = "", more: Sequence[str] = (), tls: Tls | None = None) -> None:
         self._program = program
-        self._folder = folder
+        self.folder = folder
         self._password = password
         self._process: subprocess.Popen[str] | None = None
         self.address = Address("127.0.0.1", free_port())
@@ -90,7 +90,7 @@ class RealHands:
         return RedisEndpoint("redis of cluster-blue", lambda: self.address, lambda: shown, timeout_s=3, tls=self._tls)
 
     def start(self) -> None:
-        self._process = subprocess.Popen([self._program, str(self._folder / "redis.conf")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._process = subprocess.Popen([self._program, str(self.folder / "redis.conf")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert self._process.stdout is not None
         said = []
         for line in self._process.stdout:
@@ -151,8 +151,8 @@ class RealHands:
 
     def lose_config_file(self) -> None:
         # A directory in its place cannot be written, not even by root.
-        (self._folder / "redis.conf").unlink()
-        (self._folder / "redis.conf").mkdir()
+        (self.folder / "redis.conf").unlink()
+        (self.folder / "redis.conf").mkdir()
 
     @contextmanager
     def user(self) -> Iterator[Callable[[], bool]]:

@@ -9,13 +9,10 @@ import pytest
 from bennu.core.switchover import (
     Intent,
     Server,
-    Surroundings,
     Todo,
-    can_replicate,
     decide,
     fence_suffices,
     may_attach,
-    precheck,
     stray_bytes,
 )
 
@@ -143,78 +140,3 @@ def test_a_source_is_attached_only_where_no_byte_of_it_is_lost() -> None:
     assert not may_attach(replace(FENCED, replid="X"), PROMOTED, source_restarted=False)
     assert may_attach(replace(FENCED, replid="X"), PROMOTED, source_restarted=True)
     assert not may_attach(replace(OPEN, replid="X"), PROMOTED, source_restarted=True)
-
-
-SOUND = Surroundings(
-    source_version=(9, 1),
-    target_version=(9, 1),
-    source_flavour="valkey",
-    target_flavour="valkey",
-    target_is_replica_of_source=True,
-    source_sees_online=True,
-    read_only=(True, True),
-    persistent=(True, True),
-    rewritable=(True, True),
-    busy=(False, False),
-    cluster_mode=(False, False),
-    sentinels=(0, 0),
-    other_replicas=(),
-    target_maxmemory=0,
-    source_used_memory=1000,
-    reverse_reachable=True,
-    lag_bytes=0,
-    max_lag_bytes=1024,
-)
-
-
-def test_sound_surroundings_open_the_pre_check() -> None:
-    assert precheck(OPEN, REPLICA, SOUND, one_way=False).is_open
-
-
-REFUSALS = {
-    "Sentinel": replace(SOUND, sentinels=(1, 0)),
-    "Cluster": replace(SOUND, cluster_mode=(True, False)),
-    "other replicas": replace(SOUND, other_replicas=("10.0.0.9:6379",)),
-    "replica-read-only": replace(SOUND, read_only=(False, True)),
-    "persistence": replace(SOUND, persistent=(True, False)),
-    "CONFIG REWRITE": replace(SOUND, rewritable=(False, True)),
-    "maxmemory": replace(SOUND, target_maxmemory=1100),
-    "cannot replicate": replace(SOUND, target_flavour="redis", target_version=(6, 2)),
-    "reverse link": replace(SOUND, reverse_reachable=False),
-}
-
-
-@pytest.mark.parametrize("words", REFUSALS)
-def test_each_refusal_of_the_pre_check_fails_and_names_its_cause(words: str) -> None:
-    verdict = precheck(OPEN, REPLICA, REFUSALS[words], one_way=False)
-    assert verdict.failed
-    assert words in verdict.reason
-
-
-@pytest.mark.parametrize(
-    "around",
-    [
-        replace(SOUND, source_sees_online=False),
-        replace(SOUND, busy=(True, False)),
-        replace(SOUND, lag_bytes=2000),
-        replace(SOUND, lag_bytes=None),
-        replace(SOUND, reverse_reachable=None),
-    ],
-)
-def test_what_may_pass_keeps_the_pre_check_shut_without_failing_it(around: Surroundings) -> None:
-    verdict = precheck(OPEN, REPLICA, around, one_way=False)
-    assert not verdict.is_open
-    assert not verdict.failed
-
-
-def test_an_engine_upgrade_goes_one_way_only_where_that_is_accepted() -> None:
-    upgrade = replace(SOUND, source_flavour="redis", source_version=(7, 0))
-    assert precheck(OPEN, REPLICA, upgrade, one_way=False).failed
-    assert precheck(OPEN, REPLICA, upgrade, one_way=True).is_open
-
-
-def test_an_older_replica_cannot_be_fed_by_a_newer_master() -> None:
-    assert can_replicate(("redis", (6, 2)), ("redis", (7, 0)))
-    assert not can_replicate(("redis", (7, 0)), ("redis", (6, 2)))
-    assert not can_replicate(("valkey", (9, 1)), ("redis", (6, 2)))
-    assert can_replicate(("redis", (6, 2)), ("valkey", (9, 1)))

@@ -1,0 +1,113 @@
+"""What a server lets Bennu do, and what it must have in common with its other half: questions, and the replies as the port's values. Pure.
+
+``ACL DRYRUN`` (Redis 7, Valkey) tries a command for a user without giving it; before it, ``COMMAND INFO`` tells at least whether the command is there under its own name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from bennu.adapters.redis_link import Refusal, Reply
+from bennu.core.precheck import Profile, User
+from bennu.ports.redis import Credential
+
+# What the hand-over asks of a server, as it asks it. The arguments are never used: nothing here is run.
+NEEDED: tuple[tuple[str, ...], ...] = (
+    ("PING",),
+    ("INFO",),
+    ("ROLE",),
+    ("MULTI",),
+    ("EXEC",),
+    ("REPLICAOF", "NO", "ONE"),
+    ("CLIENT", "PAUSE", "1", "WRITE"),
+    ("CLIENT", "UNPAUSE"),
+    ("CLIENT", "LIST"),
+    ("CLIENT", "KILL", "ID", "1"),
+    ("CLIENT", "SETNAME", "bennu"),
+    ("CLIENT", "GETNAME"),
+    ("CONFIG", "GET", "save"),
+    ("CONFIG", "SET", "masterauth", "x"),
+    ("CONFIG", "REWRITE"),
+    ("PUBSUB", "NUMSUB", "x"),
+    ("SET", "bennu:probe:x", "1", "EX", "1"),
+    ("GET", "bennu:probe:x"),
+)
+_NAMES = tuple(dict.fromkeys(command[0].lower() for command in NEEDED))
+QUESTIONS: tuple[tuple[str, ...], ...] = (
+    ("COMMAND", "INFO", *_NAMES),
+    ("ACL", "WHOAMI"),
+    ("ACL", "LIST"),
+    ("MODULE", "LIST"),
+    ("CONFIG", "GET", "maxmemory-policy"),
+    ("CONFIG", "GET", "notify-keyspace-events"),
+    ("CONFIG", "GET", "databases"),
+)
+FOR_MASTER: tuple[tuple[str, ...], ...] = (("CONFIG", "GET", "masterauth"), ("CONFIG", "GET", "masteruser"))
+
+
+def trials(replies: Sequence[Reply]) -> tuple[tuple[str, ...], ...]:
+    """The second round of questions, from the replies to the first: each needed command, tried for whom we are logged in as."""
+    return tuple(("ACL", "DRYRUN", str(replies[1]), *command) for command in NEEDED) if isinstance(replies[1], str) else ()
+
+
+def profile(replies: Sequence[Reply], tried: Sequence[Reply]) -> Profile:
+    """From the replies to QUESTIONS and to ``trials``."""
+    known, _, users, modules, policy, events, databases = replies
+    return Profile(
+        refused=tuple(dict.fromkeys([*_missing(known), *_denied(tried)])),
+        users=None if isinstance(users, Refusal) else tuple(_user(line) for line in users),
+        modules=() if isinstance(modules, Refusal) else tuple(sorted(_modules(modules))),
+        maxmemory_policy=_value(policy),
+        notify_keyspace_events=_value(events),
+        databases=int(_value(databases) or 0),
+    )
+
+
+def credential(replies: Sequence[Reply]) -> Credential:
+    """From the replies to FOR_MASTER."""
+    password, user = (_value(reply) for reply in replies)
+    return Credential(user, password)
+
+
+def _missing(known: Reply) -> Iterator[str]:
+    if isinstance(known, Refusal):
+        # NOPERM: a user who may do no more than the hand-over needs. What is missing then shows when it is asked for.
+        if known.code != "NOPERM":
+            yield "COMMAND (renamed or disabled, so that the others cannot be asked for)"
+        return
+    for name, found in zip(_NAMES, known, strict=True):
+        if not found:
+            yield f"{name.upper()} (renamed or disabled)"
+
+
+def _denied(tried: Sequence[Reply]) -> Iterator[str]:
+    for command, reply in zip(NEEDED, tried, strict=bool(tried)):
+        # An error means that it could not be tried: DRYRUN is not known (6.2), not allowed, or the command is missing, which was said already.
+        if isinstance(reply, str) and reply != "OK":
+            words = " ".join(command[: 2 if command[0] in {"CLIENT", "CONFIG", "PUBSUB"} else 1])
+            yield f"{words} ({'no permission for key bennu:probe:…' if 'key' in reply else 'no permission'})"
+
+
+def _user(line: str) -> User:
+    """``user <name> on #<sha256 of the password> ~* +@all``."""
+    _, name, *words = line.split(" ")
+    login = sorted(word for word in words if word in {"on", "off", "nopass"} or word.startswith("#"))
+    rules = [word for word in words if word not in login]
+    return User(name, _fingerprint(login), _fingerprint(rules))
+
+
+def _fingerprint(words: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
+
+
+def _modules(reply: Reply) -> Iterator[str]:
+    for one in reply:
+        fields = dict(zip(one[::2], one[1::2], strict=False))
+        # Valkey 9 shows its scripting engine as a module of this name; Redis has it built in.
+        if fields.get("name") != "lua":
+            yield f"{fields.get('name')} {fields.get('ver')}"
+
+
+def _value(reply: Reply) -> str:
+    return str(reply[1]) if isinstance(reply, list) and len(reply) == 2 else ""

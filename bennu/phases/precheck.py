@@ -1,0 +1,92 @@
+"""S6's pre-check: reads everything that ``core.precheck`` decides by. No client notices, and nothing is changed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bennu.core.clusters import Colour
+from bennu.core.gates import link_ready
+from bennu.core.precheck import Surroundings, precheck
+from bennu.core.verdict import Verdict, failed, opened, shut, worst
+from bennu.phases.base import GateStep, World
+from bennu.phases.data_syncing import lag_point
+from bennu.phases.mesh_linking import view
+from bennu.phases.operators import role_givers
+from bennu.phases.reconciled import answered, applied, hurry
+from bennu.phases.section import server
+from bennu.ports.redis import Observation
+
+
+class Precheck(GateStep):
+    """May it begin? No client notices."""
+
+    id = "switchover-locked.precheck"
+    title = "the pre-check"
+    awaits = "every precondition of the switchover"
+
+    def __init__(self) -> None:
+        self._hurried: dict[Colour, str] = {}
+
+    def gate(self, world: World) -> Verdict:
+        """Flux at our commit and answering in both clusters; then roles, histories, links both ways, persistence, permissions, lag, foreign hands."""
+        flux = worst([self._flux(world, colour) for colour in (world.rotation.source, world.rotation.target)])
+        if not flux.is_open:
+            return flux
+        if not world.conf.redis:
+            ending = _expiring(world)
+            return failed(f"{'; '.join(ending)}: log in again, then go on") if ending else opened("no Redis in the clusters: the pointer alone is handed over")
+        source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
+        return precheck(server(source), server(target), _around(world, source, target), one_way="accept-one-way" in world.rotation.options)
+
+    def _flux(self, world: World, colour: Colour) -> Verdict:
+        """Asked to reconcile, it answers: the commit that flips both clusters is not left to a Flux that has been silent for who knows how long."""
+        if colour not in self._hurried:
+            self._hurried[colour] = hurry(world, colour)
+        if not answered(world, colour, self._hurried[colour]):
+            return shut(f"Flux of {colour.cluster} has not answered a request to reconcile yet (source-controller)")
+        return applied(world, colour)
+
+
+def _around(world: World, source: Observation, target: Observation) -> Surroundings:
+    here, there = (world.systems.redis(colour) for colour in (world.rotation.source, world.rotation.target))
+    reverse = link_ready(view(world, world.rotation.source, world.rotation.target))
+    return Surroundings(
+        source_version=_version(source.version),
+        target_version=_version(target.version),
+        source_flavour=source.flavour,
+        target_flavour=target.flavour,
+        target_is_replica_of_source=target.master is not None and target.replid == source.replid,
+        source_sees_online=any(replica.state == "online" for replica in source.replicas),
+        read_only=(source.read_only_replica, target.read_only_replica),
+        persistent=(source.aof or source.rdb_save, target.aof or target.rdb_save),
+        rewritable=(bool(source.config_file), bool(target.config_file)),
+        busy=(source.saving_or_loading, target.saving_or_loading),
+        cluster_mode=(source.cluster_mode, target.cluster_mode),
+        sentinels=(source.sentinels, target.sentinels),
+        other_replicas=tuple(str(replica.address) for replica in source.replicas[1:]),
+        target_maxmemory=target.maxmemory,
+        source_used_memory=source.used_memory,
+        reverse_reachable=reverse.is_open,
+        lag_bytes=lag_point(world).lower,
+        max_lag_bytes=world.policy.max_lag_bytes,
+        owners=tuple(owner for colour in (world.rotation.source, world.rotation.target) for owner in role_givers(world, colour)),
+        profiles=(here.profile(), there.profile()),
+        lets_in=(here.lets_in(there.credential_for_master()), there.lets_in(here.credential_for_master())),
+        expiring=_expiring(world),
+    )
+
+
+def _expiring(world: World) -> tuple[str, ...]:
+    """Credentials that end before the switchover would at the latest, those renewed that a plugin renews."""
+    until = world.systems.clock.wall() + timedelta(seconds=world.policy.switchover_timeout_s)
+    ends = {colour: world.systems.cluster(colour).credential_expiry(until) for colour in (world.rotation.source, world.rotation.target)}
+    return tuple(
+        f"the credential of context {world.systems.cluster(colour).context} ends {end:%H:%M:%S}Z, before the switchover's window does"
+        for colour, end in ends.items()
+        if end is not None and end < until
+    )
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, _, rest = text.partition(".")
+    return int(major or 0), int(rest.partition(".")[0] or 0)

@@ -1,0 +1,93 @@
+"""What the pre-check reads of real servers: permissions, users, modules, and who is let in as a replica."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
+from bennu.ports.redis import Credential
+from tests.contract.redis.conftest import REAL
+from tests.contract.redis.servers import RealHands, program
+
+SECRET, OTHER = "open-sesame", "shop-secret"
+
+
+@pytest.fixture(params=REAL)
+def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RealHands]:
+    found = program(str(request.param))
+    if found is None:
+        pytest.skip(f"no {request.param} server is installed")
+    hands = RealHands(found, tmp_path / "one", SECRET)
+    yield hands
+    hands.stop()
+
+
+def as_user(hands: RealHands, name: str, password: str = OTHER) -> RedisOverSocket:
+    return RedisOverSocket(RedisEndpoint("redis of cluster-blue", lambda: hands.address, lambda: password, username=name, timeout_s=3))
+
+
+def test_a_fresh_server_refuses_nothing_that_the_hand_over_needs(real: RealHands) -> None:
+    found = real.server.profile()
+    assert found.refused == ()
+    assert [user.name for user in found.users or ()] == ["default"]
+    assert (found.modules, found.maxmemory_policy, found.notify_keyspace_events, found.databases) == ((), "noeviction", "", 16)
+
+
+def test_trying_the_commands_runs_none_of_them(real: RealHands) -> None:
+    before = real.server.observe()
+    real.server.profile()
+    after = real.server.observe()
+    assert (after.is_master, after.replid, after.keys, after.offset) == (True, before.replid, before.keys, before.offset)
+    assert real.write("not-paused", "1")
+
+
+def test_what_a_user_may_not_do_is_named(real: RealHands) -> None:
+    real.ask("ACL", "SETUSER", "weak", "on", f">{OTHER}", "~app:*", "+@all", "-client|pause", "-replicaof", "-config|rewrite")
+    refused = as_user(real, "weak").profile().refused
+    assert {"CLIENT PAUSE (no permission)", "REPLICAOF (no permission)", "CONFIG REWRITE (no permission)"} <= set(refused)
+    assert any(one.startswith("SET (no permission for key") for one in refused)
+    assert not any(one.startswith(("CLIENT UNPAUSE", "CONFIG GET")) for one in refused)
+
+
+def test_a_renamed_command_is_named(real: RealHands) -> None:
+    real.stop()
+    with (real.folder / "redis.conf").open("a") as conf:
+        conf.write('rename-command REPLICAOF ""\nrename-command CONFIG hidden-config\n')
+    real.start()
+    refused = real.server.profile().refused
+    assert {"REPLICAOF (renamed or disabled)", "CONFIG (renamed or disabled)"} <= set(refused)
+
+
+def test_users_are_told_apart_by_login_and_by_rules_and_show_no_secret(real: RealHands) -> None:
+    def shop() -> object:
+        return next(user for user in real.server.profile().users or () if user.name == "shop")
+
+    real.ask("ACL", "SETUSER", "shop", "on", f">{OTHER}", "~*", "+@all")
+    first = shop()
+    assert OTHER not in repr(first)
+    real.ask("ACL", "SETUSER", "shop", "-flushall")
+    ruled = shop()
+    real.ask("ACL", "SETUSER", "shop", ">another-one")
+    logged = shop()
+    assert first != ruled != logged
+    assert getattr(first, "login") == getattr(ruled, "login") != getattr(logged, "login")  # noqa: B009
+    assert getattr(first, "rules") != getattr(ruled, "rules") == getattr(logged, "rules")  # noqa: B009
+
+
+def test_a_replica_is_let_in_with_the_right_credential_alone(real: RealHands) -> None:
+    assert real.server.lets_in(Credential("", SECRET))
+    assert not real.server.lets_in(Credential("", "guessed-wrong"))
+    assert not real.server.lets_in(Credential("", ""))
+    real.ask("ACL", "SETUSER", "replica", "on", f">{OTHER}", "+psync", "+replconf", "+ping")
+    assert real.server.lets_in(Credential("replica", OTHER))
+    assert not real.server.lets_in(Credential("replica", SECRET))
+
+
+def test_what_a_server_shows_to_its_master_is_read_back_and_never_printed(real: RealHands) -> None:
+    assert real.server.credential_for_master() == Credential("", SECRET)
+    assert SECRET not in repr(real.server.credential_for_master())
+    real.ask("CONFIG", "SET", "masterauth", "")
+    assert real.server.credential_for_master() == Credential("", "")
