@@ -35,7 +35,7 @@ FOLLOWS_MS: Mapping[Way, float] = {
     Way.FILE: 90_000,
     # A rolling restart: a signal, up to 30 s of grace, a start and its readiness, for each batch of pods. No document can know it: minutes, so two.
     Way.ENV: 120_000,
-    # A Service of somebody else's making: as by DNS.
+    # The slowest of its shapes, below.
     Way.SERVICE: 30_000,
 }
 # The write Service by how it is pointed elsewhere (``pointer.write_service.via``).

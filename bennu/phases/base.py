@@ -17,6 +17,7 @@ from bennu.core.policy import Policy
 from bennu.core.states import Event, State
 from bennu.core.verdict import Verdict, opened
 from bennu.manifests import cluster_config, traffic_state, tree
+from bennu.manifests.write_service import WriteService
 from bennu.ports.certificates import Certificates
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
@@ -116,6 +117,12 @@ class World:
         """Whether that file gives *colour* the write authority."""
         found = self.state(colour)
         return found is not None and found.is_write_master
+
+    @property
+    def write_service(self) -> WriteService | None:
+        """The Service that follows the pointer, None where the group has none."""
+        found = self.conf.pointer.write_service
+        return WriteService(found.namespace, found.name, found.via) if found is not None else None
 
     def outputs(self, colour: Colour) -> Mapping[str, str]:
         """What cluster-config.yaml says of a cluster: identity and provisioner outputs, keys in upper case."""

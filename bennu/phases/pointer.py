@@ -1,25 +1,34 @@
-"""The write pointer, live: the ConfigMap in both clusters, owned by one epoch while S6 lasts.
+"""The write pointer, live: the ConfigMap in both clusters, and the write Service where there is one, owned by one epoch while S6 lasts.
 
-Outside S6 only Git is edited. Inside, Flux is held off the two objects by its own annotation, and every write carries the resourceVersion that was last seen under this epoch. A 409 that
+Outside S6 only Git is edited. Inside, Flux is held off the objects by its own annotation, and every write carries the resourceVersion that was last seen under this epoch. A 409 that
 comes with a higher epoch means that somebody else took over, and ends this holder; any other one is a foreign hand (Flux, where a reconciliation had begun before it was held off), and the write is
 tried again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from bennu.core.clusters import Colour
 from bennu.errors import DependencyDown, LockLost
-from bennu.manifests import traffic_state, tree
+from bennu.manifests import traffic_state, tree, write_service
 from bennu.phases import warm_directory
 from bennu.phases.base import World
-from bennu.phases.kinds import CONFIGMAP, EPOCH, FLUX_RECONCILE, annotations_of
+from bennu.phases.kinds import CONFIGMAP, EPOCH, FLUX_RECONCILE, annotations_of, ref_of
 from bennu.ports.kubernetes import Conflict, Json, Ref
 
 Data = Mapping[str, str]
 _TRIES = 5  # of one write against whoever else writes the object at the same moment
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the pointer objects of one cluster say: the ConfigMap's data, and the write Service's object as Git has it (None: there is none)."""
+
+    data: Data
+    service: Json | None = None
 
 
 class Pointers:
@@ -27,123 +36,157 @@ class Pointers:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._versions: dict[Colour, str] = {}
-        self.took_s = 0.0  # how long the slower of the last writes took: what a flip will cost
+        self._which = world.write_service
+        self._versions: dict[tuple[Colour, Ref], str] = {}
+        self.took_s = 0.0  # how long the slowest of the last writes took: what a flip will cost
 
     def claim(self) -> None:
-        """Write our epoch on both, only over a lower or equal one, and hold Flux off. Raises LockLost."""
+        """Write our epoch on all, only over a lower or equal one, and hold Flux off. Raises LockLost."""
         self.took_s = 0.0
-        for colour in (self._world.rotation.source, self._world.rotation.target):
-            self._apply(colour, None, held=True)
+        for colour in self._colours:
+            for ref in self._refs(colour):
+                self._apply(colour, ref, None, held=True)
 
-    def flip(self, data: Mapping[Colour, Data]) -> None:
-        """Put *data* on both objects at the same time."""
-        self._both(data, held=True)
+    def flip(self, said: Mapping[Colour, Said]) -> None:
+        """Put what is *said* on all objects at the same time."""
+        self._all(said, held=True)
 
-    def let_flux(self, data: Mapping[Colour, Data]) -> None:
-        """Give both objects back to Flux. Only when Git says the same as *data*."""
-        self._both(data, held=False)
+    def let_flux(self, said: Mapping[Colour, Said]) -> None:
+        """Give all objects back to Flux. Only when Git says the same as *said*."""
+        self._all(said, held=False)
 
     def names(self, colour: Colour) -> bool:
-        """Whether either live pointer names *colour* as the master: by flag, or by where writes go."""
+        """Whether any live pointer object names *colour* as the master: by flag and host, or by where the write Service leads."""
         hot = desired(self._world, colour)
-        return any(self._points(at, colour, hot) for at in (self._world.rotation.source, self._world.rotation.target))
+        return any(self._points(at, hot[at]) for at in self._colours)
 
     def says_master(self, colour: Colour) -> bool:
         """Whether the live pointer of *colour* says that it is the master itself."""
-        return (self._live(colour).get("data") or {}).get(self._world.conf.pointer.keys.master) == "true"
+        return self._data(colour).get(self._world.conf.pointer.keys.master) == "true"
 
-    def _points(self, at: Colour, colour: Colour, hot: Mapping[Colour, Data]) -> bool:
-        data, wanted = dict(self._live(at).get("data") or {}), hot[at]
-        return all(data.get(key) == wanted.get(key) for key in self._world.conf.pointer.keys.authority)
+    def _points(self, at: Colour, hot: Said) -> bool:
+        data = self._data(at)
+        if all(data.get(key) == hot.data.get(key) for key in self._world.conf.pointer.keys.authority):
+            return True
+        return hot.service is not None and self._leads_as(at, hot.service)
 
-    def matches(self, data: Mapping[Colour, Data]) -> bool:
-        """Whether both live objects hold *data*."""
-        return all({key: (self._live(colour).get("data") or {}).get(key) for key in wanted} == dict(wanted) for colour, wanted in data.items())
+    def matches(self, said: Mapping[Colour, Said]) -> bool:
+        """Whether all live objects say what is *said*."""
+        return all(
+            {key: self._data(colour).get(key) for key in wanted.data} == dict(wanted.data)
+            and (wanted.service is None or self._leads_as(colour, wanted.service))
+            for colour, wanted in said.items()
+        )
 
     def flux_is_off(self) -> bool:
-        """Whether Flux is held off either object."""
-        colours = (self._world.rotation.source, self._world.rotation.target)
-        return any(annotations_of(self._live(colour)).get(FLUX_RECONCILE) == "disabled" for colour in colours)
+        """Whether Flux is held off any object."""
+        return any(annotations_of(self._live(colour, ref)).get(FLUX_RECONCILE) == "disabled" for colour in self._colours for ref in self._refs(colour))
 
-    def _both(self, data: Mapping[Colour, Data], *, held: bool) -> None:
-        with ThreadPoolExecutor(2) as pool:
-            for done in [pool.submit(self._apply, colour, wanted, held=held) for colour, wanted in data.items()]:
+    @property
+    def _colours(self) -> tuple[Colour, Colour]:
+        return self._world.rotation.source, self._world.rotation.target
+
+    def _leads_as(self, colour: Colour, service: Json) -> bool:
+        which = self._which
+        return which is not None and write_service.leads_to(self._live(colour, ref_of(service)), which) == write_service.leads_to(service, which)
+
+    def _data(self, colour: Colour) -> dict[str, str]:
+        return dict(self._live(colour, self._ref()).get("data") or {})
+
+    def _content(self, ref: Ref, obj: Json) -> Json:
+        """The part of an object that a flip writes."""
+        if self._which is not None and ref.kind != CONFIGMAP:
+            return {"spec": write_service.moving(obj, self._which)}
+        return {"data": dict(obj.get("data") or {})}
+
+    def _all(self, said: Mapping[Colour, Said], *, held: bool) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            writes = [pool.submit(self._apply, colour, ref, content, held=held) for colour, one in said.items() for ref, content in self._contents(one)]
+            for done in writes:
                 done.result()
 
-    def _apply(self, colour: Colour, data: Data | None, *, held: bool) -> None:
-        """Write *data*, None for what the object holds."""
+    def _contents(self, said: Said) -> Iterator[tuple[Ref, Json]]:
+        yield self._ref(), {"data": dict(said.data)}
+        if said.service is not None:
+            ref = ref_of(said.service)
+            yield ref, self._content(ref, said.service)
+
+    def _apply(self, colour: Colour, ref: Ref, content: Json | None, *, held: bool) -> None:
+        """Write *content*, None for what the object holds: our manager must own what a flip will write, and leave nothing out that an earlier epoch of ours owns."""
         begun = self._world.systems.clock.boot()
-        live = self._ours(colour) if data is None or colour not in self._versions else None
+        live = self._ours(colour, ref) if content is None or (colour, ref) not in self._versions else None
         for attempt in range(_TRIES):
             if live is not None:
-                self._versions[colour] = str(live["metadata"]["resourceVersion"])
+                self._versions[colour, ref] = str(live["metadata"]["resourceVersion"])
+            wanted = content if content is not None else self._content(ref, live or {})
             try:
-                # Force: Flux' manager owns the keys, and handing them over for these moments is the point. Safe to repeat: same epoch, same content.
-                written = self._world.systems.cluster(colour).apply(
-                    self._object(colour, dict((live or {}).get("data") or {}) if data is None else data, held), force=True
-                )
+                # Force: Flux' manager owns the fields, and handing them over for these moments is the point. Safe to repeat: same epoch, same content.
+                written = self._world.systems.cluster(colour).apply(self._object(colour, ref, wanted, held), force=True)
             except Conflict as error:
                 if attempt + 1 == _TRIES:
                     raise DependencyDown(
                         f"somebody keeps writing the pointer of {colour.cluster} during the switchover: {error}",
-                        next_step="kubectl get configmap --show-managed-fields tells who; stop it, then bennu rotate resume",
+                        next_step=f"kubectl get {ref.kind.kind.lower()} --show-managed-fields tells who; stop it, then bennu rotate resume",
                     ) from error
                 # Raises LockLost where a later holder wrote it. Anyone else has no say here: most likely a reconciliation of Flux that began before it was held off.
-                live = self._ours(colour)
+                live = self._ours(colour, ref)
                 continue
-            self._versions[colour] = str(written["metadata"]["resourceVersion"])
+            self._versions[colour, ref] = str(written["metadata"]["resourceVersion"])
             self.took_s = max(self.took_s, self._world.systems.clock.boot() - begun)
             return
 
-    def _object(self, colour: Colour, data: Data, held: bool) -> Json:
-        ref = self._ref()
+    def _object(self, colour: Colour, ref: Ref, content: Json, held: bool) -> Json:
         annotations = {EPOCH: str(self._world.epoch)} | ({FLUX_RECONCILE: "disabled"} if held else {})
-        return {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": ref.name, "namespace": ref.namespace, "annotations": annotations, "resourceVersion": self._versions[colour]},
-            "data": dict(data),
-        }
+        meta = {"name": ref.name, "namespace": ref.namespace, "annotations": annotations, "resourceVersion": self._versions[colour, ref]}
+        return {"apiVersion": ref.kind.api_version, "kind": ref.kind.kind, "metadata": meta, **content}
 
-    def _ours(self, colour: Colour) -> Json:
+    def _ours(self, colour: Colour, ref: Ref) -> Json:
         """The live object, where no later epoch stands on it. Raises LockLost."""
-        live = self._live(colour)
+        live = self._live(colour, ref)
         theirs = int(annotations_of(live).get(EPOCH, "0"))
         if theirs > self._world.epoch:
             raise LockLost(f"the pointer of {colour.cluster} carries epoch {theirs}, ours is {self._world.epoch}", next_step="bennu rotate status")
         return live
 
-    def _live(self, colour: Colour) -> Json:
-        found = self._world.systems.cluster(colour).get(self._ref())
+    def _live(self, colour: Colour, ref: Ref) -> Json:
+        found = self._world.systems.cluster(colour).get(ref)
         if found is None:
             raise DependencyDown(
-                f"{colour.cluster} has no ConfigMap {self._ref().namespace}/{self._ref().name}",
+                f"{colour.cluster} has no {ref.kind.kind} {ref.namespace}/{ref.name}",
                 next_step="check that its Kustomization applies traffic-state.yaml",
             )
         return found
+
+    def _refs(self, colour: Colour) -> tuple[Ref, ...]:
+        """The ConfigMap, and what moves the write Service, in the version that the file has."""
+        if self._which is None:
+            return (self._ref(),)
+        path = self._world.path(colour, tree.TRAFFIC_STATE)
+        text = self._world.systems.repository.read(path) or ""
+        return self._ref(), ref_of(write_service.document(text, self._which, path))
 
     def _ref(self) -> Ref:
         where = self._world.conf.pointer.configmap
         return Ref(CONFIGMAP, where.name, where.namespace)
 
 
-def desired(world: World, master: Colour, *, maintenance: bool = False) -> dict[Colour, Data]:
+def desired(world: World, master: Colour, *, maintenance: bool = False) -> dict[Colour, Said]:
     """What both pointers say when *master* has the authority: computed as the commit computes it, from the files in Git."""
-    found: dict[Colour, Data] = {}
+    found: dict[Colour, Said] = {}
     for colour in (world.rotation.source, world.rotation.target):
         path = world.path(colour, tree.TRAFFIC_STATE)
-        text = world.systems.repository.read(path) or ""
-        found[colour] = traffic_state.data(edited(world, colour, master, text, path), path)
+        text = edited(world, colour, master, world.systems.repository.read(path) or "", path)
+        which = world.write_service
+        found[colour] = Said(traffic_state.data(text, path), write_service.document(text, which, path) if which is not None else None)
     if maintenance:
-        found = {colour: {**data, world.conf.pointer.keys.maintenance: "true"} for colour, data in found.items()}
+        key = world.conf.pointer.keys.maintenance
+        found = {colour: replace(said, data={**said.data, key: "true"}) for colour, said in found.items()}
     return found
 
 
 def edited(world: World, colour: Colour, master: Colour, text: str, path: str) -> str:
     """traffic-state.yaml of *colour* when *master* has the authority."""
-    state = warm_directory.hot_state(world, text, path) if colour is master else warm_directory.warm_state(world, colour, master, text, path)
-    return traffic_state.edited(text, state, path, world.conf.pointer.keys)
+    return warm_directory.pointer_text(world, colour, master, text, path)
 
 
 def sets_maintenance(world: World) -> bool:

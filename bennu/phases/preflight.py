@@ -5,7 +5,7 @@ A check asks and changes nothing, save the probe of the notes refs, which makes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
@@ -13,16 +13,17 @@ from bennu.core.clusters import Colour
 from bennu.core.invariants import single_master
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown
 from bennu.errors import BennuError, SplitBrainError
-from bennu.manifests import flux_sync, ingress_routing, tree
+from bennu.manifests import flux_sync, ingress_routing, tree, write_service
 from bennu.phases.app_pointer import pause_promised, readings_borne_out
 from bennu.phases.base import World
 from bennu.phases.dns_writer import record_writer
 from bennu.phases.draining import declared
-from bennu.phases.kinds import CRONJOB, DEPLOYMENT, EXPORTED, FLUX_OWNER, SERVICE, labels_of, name_of, namespace_of
+from bennu.phases.kinds import CRONJOB, DEPLOYMENT, EXPORTED, FLUX_OWNER, SERVICE, labels_of, name_of, namespace_of, ref_of
 from bennu.phases.mesh_linking import expected_services
 from bennu.phases.operators import role_givers
 from bennu.phases.provisioning import is_pinned
 from bennu.phases.reconciled import suspended
+from bennu.phases.warm_directory import pointer_text
 from bennu.ports.kubernetes import Json, Kind, Ref
 
 _SYSTEM = ("kube-system", "kube-public", "kube-node-lease")
@@ -111,9 +112,30 @@ def may_act(world: World) -> Verdict:
         ("get", Kind("v1", "Secret"), world.conf.mesh.multicluster_namespace),
         ("patch", Kind("v1", "Secret"), world.conf.mesh.multicluster_namespace),
         ("list", Kind("v1", "Pod"), world.conf.pointer.configmap.namespace),
+        *_moving_object(world),
     )
     lacking = [f"{verb} {kind.kind} in {namespace}" for verb, kind, namespace in needed if not world.source.can(verb, kind, namespace)]
     return failed(f"not allowed: {', '.join(lacking)}") if lacking else opened("the verbs of a rotation are allowed")
+
+
+def _moving_object(world: World) -> Iterator[tuple[str, Kind, str]]:
+    which = world.write_service
+    if which is not None:
+        path = world.path(world.rotation.source, tree.TRAFFIC_STATE)
+        found = write_service.document(world.systems.repository.read(path) or "", which, path)
+        yield "patch", ref_of(found).kind, which.namespace
+
+
+def write_service_known(world: World) -> Verdict:
+    """Its document is in the source's traffic-state.yaml, of the shape that is moved, and leads to the master."""
+    which, source = world.write_service, world.rotation.source
+    if which is None:
+        return opened("the group has none")
+    path = world.path(source, tree.TRAFFIC_STATE)
+    text = world.systems.repository.read(path) or ""
+    led = pointer_text(world, source, source, text, path)
+    here, there = (write_service.leads_to(write_service.document(one, which, path), which) for one in (text, led))
+    return opened(f"{which.kind} leads to {here}") if here == there else failed(f"{which.kind} {which.namespace}/{which.name} leads to {here}, not to {there}")
 
 
 def flux_follows(world: World) -> Verdict:
@@ -246,6 +268,7 @@ CHECKS: tuple[Check, ...] = (
     Check("git.directory", "the source's directory", "the README shows the layout; repository.layout changes it", source_directory, offline=True),
     Check("git.single-master", "one write master in Git", "mend IS_WRITE_MASTER in the traffic-state.yaml files", one_master_in_git, offline=True),
     Check("git.routes", "the apps' routes", "check apps[].route and apps[].service in bennu.yaml", routes_known, offline=True),
+    Check("git.write-service", "the write Service", "docs/architecture.md shows the document of traffic-state.yaml", write_service_known, offline=True),
     Check("git.flux-sync", "Flux' sync file", "keep flux-system/gotk-sync.yaml in the cluster's directory", flux_sync_there, offline=True),
     Check("git.notes", "the journal's ref", "allow pushes to refs/notes/bennu/* on the Git host", notes_allowed),
     Check("kubernetes.source", "the source's API", "check groups.<group>.clusters and the kubeconfig", source_answers),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from bennu.core.clusters import Colour
 from bennu.errors import ConfigError
-from bennu.manifests import cluster_config, ingress_routing, profile_sync, traffic_state, tree
+from bennu.manifests import cluster_config, ingress_routing, profile_sync, traffic_state, tree, write_service
 from bennu.phases.base import World
 from bennu.phases.kinds import BY_NAME, FLUX_OWNER, labels_of
 from bennu.ports.kubernetes import Ref
@@ -44,12 +44,20 @@ def _made_warm(world: World, path: str, text: str) -> str:
     if name == tree.CLUSTER_CONFIG:
         return cluster_config.fresh(text, world.rotation.group, world.rotation.target, path)
     if name == tree.TRAFFIC_STATE:
-        return traffic_state.edited(text, warm_state(world, world.rotation.target, world.rotation.source, text, path), path, world.conf.pointer.keys)
+        return pointer_text(world, world.rotation.target, world.rotation.source, text, path)
     if name == tree.INGRESS_ROUTING:
         return _all_local(world, text, path)
     if name == tree.PROFILE_SYNC:
         return held(world, _variant(world, text, WARM, path), path, tuple(exclusive(world)))
     return text
+
+
+def pointer_text(world: World, colour: Colour, master: Colour, text: str, path: str) -> str:
+    """traffic-state.yaml of *colour* when *master* has the authority: the ConfigMap, and the write Service beside it."""
+    state = hot_state(world, text, path) if colour is master else warm_state(world, colour, master, text, path)
+    text = traffic_state.edited(text, state, path, world.conf.pointer.keys)
+    which = world.write_service
+    return write_service.edited(text, which, state.write_host, path) if which is not None and state.write_host else text
 
 
 def warm_state(world: World, colour: Colour, master: Colour, text: str, path: str) -> traffic_state.TrafficState:

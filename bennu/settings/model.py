@@ -61,6 +61,21 @@ class GroupSettings(Section):
             raise ValueError("redis[].auth.password lies in Vault: say vault.address")
         return self
 
+    @field_validator("redis")
+    @classmethod
+    def _something_to_lead_to(cls, redis: tuple[RedisSettings, ...], info: Any) -> tuple[RedisSettings, ...]:
+        if not redis and "pointer" in info.data and info.data["pointer"].write_service is not None:
+            raise ValueError("pointer.write_service has no Redis in the clusters to lead to")
+        return redis
+
+    @field_validator("apps")
+    @classmethod
+    def _a_service_to_follow(cls, apps: tuple[AppSettings, ...], info: Any) -> tuple[AppSettings, ...]:
+        lacking = [app.name for app in apps if app.reads_pointer == "service"]
+        if lacking and "pointer" in info.data and info.data["pointer"].write_service is None:
+            raise ValueError(f"{', '.join(lacking)} cannot read the pointer by service without pointer.write_service")
+        return apps
+
     @field_validator("both")
     @classmethod
     def _one_or_the_other(cls, both: tuple[WorkloadSettings, ...], info: Any) -> tuple[WorkloadSettings, ...]:

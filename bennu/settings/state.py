@@ -19,7 +19,7 @@ class ObjectSettings(Section):
 
 
 class WriteServiceSettings(Section):
-    """A Service that follows the pointer."""
+    """A Service that follows the pointer; its document lies in traffic-state.yaml, beside the ConfigMap."""
 
     namespace: Label
     name: Name
@@ -50,6 +50,14 @@ class PointerSettings(Section):
     write_service: WriteServiceSettings | None = None
     maintenance_mode: Literal["spec", "auto", "off"] = "auto"
     keys_: KeysSettings = Field(default=KeysSettings(), alias="keys")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.mode == "service" and self.write_service is None:
+            raise ValueError("mode service needs write_service")
+        if self.mode != "service" and self.write_service is not None:
+            raise ValueError("write_service needs mode: service")
+        return self
 
     @property
     def keys(self) -> Keys:

@@ -80,8 +80,11 @@ GROUP_RULES: tuple[GroupRule, ...] = (
     ),
     GroupRule(("flux", "pointer_owner"), "write auto; the owner is read from the object's labels", lambda g: g.flux.pointer_owner != "auto"),
     GroupRule(("mesh", "peer_api_reachable"), "leave it out; the other API server is asked from here", lambda g: g.mesh.peer_api_reachable is not None),
-    GroupRule(("pointer", "mode"), "write configmap-watch", lambda g: g.pointer.mode != "configmap-watch"),
-    GroupRule(("pointer", "write_service"), "leave it out", lambda g: g.pointer.write_service is not None),
+    GroupRule(
+        ("pointer", "write_service", "via"),
+        "write tcproute or externalname; a mirror has no pods that a selector could pick",
+        lambda g: g.pointer.write_service is not None and g.pointer.write_service.via == "selector",
+    ),
     GroupRule(("redis",), "one Redis a group, or [] where state lives elsewhere", lambda g: len(g.redis) > 1),
     _redis(("topology",), "only primary-replicas can be handed over", lambda r: r.topology != "primary-replicas"),
     _redis(("fence", "persists_by"), "write config-rewrite", lambda r: r.fence.persists_by != "config-rewrite"),

@@ -27,7 +27,9 @@ def renamed(keys: Keys) -> dict[str, str]:
     return {"REDIS_READ_HOST": keys.read, "REDIS_WRITE_HOST": keys.write, "IS_WRITE_MASTER": keys.master, "MAINTENANCE_MODE": keys.maintenance}
 
 
-def settings(*, redis: bool, apps: tuple[str, ...], active_only: bool, dns: bool, weights: tuple[int, ...], keys: Keys, ledger: str = "") -> Settings:
+def settings(
+    *, redis: bool, apps: tuple[str, ...], active_only: bool, dns: bool, weights: tuple[int, ...], keys: Keys, via: str = "", ledger: str = ""
+) -> Settings:
     """What bennu.yaml says; *ledger* is more of what it says of Redis, as YAML."""
     workers = [{"kind": "CronJob", "namespace": "payments", "name": "settlement"}, {"kind": "Deployment", "namespace": "payments", "name": "dispatcher"}]
     found = {
@@ -42,7 +44,7 @@ def settings(*, redis: bool, apps: tuple[str, ...], active_only: bool, dns: bool
         "clusters": {colour: {"context": f"sim-{colour}"} for colour in ("red", "blue", "green")},
         "provisioner": {"kind": "command", "up": ["up"], "down": ["down"]},
         "flux": {"bootstrap": ["catalogs/flux"]},
-        "pointer": {"configmap": {"namespace": "payments", "name": "global-traffic-state"}, "keys": renamed(keys)},
+        "pointer": {"configmap": {"namespace": "payments", "name": "global-traffic-state"}, "keys": renamed(keys)} | _pointed(via),
         "redis": [found] if redis else [],
         "elsewhere": {"moved": ["database/redis", "database/data-redis-*"]},
         "apps": [_app(name) for name in apps],
@@ -57,6 +59,10 @@ def settings(*, redis: bool, apps: tuple[str, ...], active_only: bool, dns: bool
     return Settings.model_validate({"version": 1, "policy": "lab", "repository": {"remote": "https://git.test/fleet.git"}, "groups": {str(GROUP): group}})
 
 
+def _pointed(via: str) -> dict[str, Any]:
+    return {"mode": "service", "write_service": {"namespace": "database", "name": "redis-write", "via": via}} if via else {}
+
+
 def _app(name: str) -> dict[str, Any]:
     return {
         "name": name,
@@ -66,12 +72,12 @@ def _app(name: str) -> dict[str, Any]:
     }
 
 
-def files(*, redis: bool, apps: tuple[str, ...], dns: bool, keys: Keys) -> dict[str, str]:
+def files(*, redis: bool, apps: tuple[str, ...], dns: bool, keys: Keys, via: str = "") -> dict[str, str]:
     """The repository with one active cluster, blue."""
     here = f"{HOME}/cluster-blue"
     found = {
         f"{here}/cluster-config.yaml": _CONFIG,
-        f"{here}/traffic-state.yaml": re.sub(r"(?m)^  ([A-Z_]+):", lambda found: f"  {renamed(keys)[found[1]]}:", _TRAFFIC),
+        f"{here}/traffic-state.yaml": re.sub(r"(?m)^  ([A-Z_]+):", lambda found: f"  {renamed(keys)[found[1]]}:", _TRAFFIC) + WRITE_SERVICE[via],
         f"{here}/ingress-routing.yaml": "---\n".join(_ROUTE.replace("@APP@", app) for app in apps),
         f"{here}/profile-sync.yaml": _profile(redis=redis),
         f"{here}/flux-system/gotk-sync.yaml": _SYNC,
@@ -119,6 +125,32 @@ data:
   IS_WRITE_MASTER: "true"
   MAINTENANCE_MODE: "false"
 """
+WRITE_SERVICE = {
+    "": "",
+    "externalname": """---
+apiVersion: v1
+kind: Service
+metadata: {name: redis-write, namespace: database}
+spec: {type: ExternalName, externalName: redis.database.svc.cluster.local}
+""",
+    "tcproute": """---
+apiVersion: v1
+kind: Service
+metadata: {name: redis-write, namespace: database}
+spec: {ports: [{port: 6379}]}
+---
+apiVersion: gateway.networking.k8s.io/v1alpha2
+kind: TCPRoute
+metadata: {name: redis-write, namespace: database}
+spec:
+  parentRefs:
+    - {group: core, kind: Service, name: redis-write, port: 6379}
+  rules:
+    - backendRefs:
+        - name: redis # whoever is the master
+          port: 6379
+""",
+}
 _ROUTE = """apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: @APP@-split, namespace: payments}
@@ -179,6 +211,7 @@ _CRDS = (
     "resourcesets fluxcd.controlplane.io v1 ResourceSet",
     "links multicluster.linkerd.io v1alpha3 Link",
     "httproutes gateway.networking.k8s.io v1 HTTPRoute",
+    "tcproutes gateway.networking.k8s.io v1alpha2 TCPRoute",
     "dnsendpoints externaldns.k8s.io v1alpha1 DNSEndpoint",
 )
 _LINKERD = f"""apiVersion: v1

@@ -34,6 +34,8 @@ def told(settings: Settings, *ways: str, **pointer: Any) -> Settings:
     for app, way in zip(group["apps"], ways, strict=True):
         app["reads_pointer"] = way
     group["pointer"] |= pointer
+    if "service" in ways:
+        group["pointer"] |= {"mode": "service", "write_service": {"namespace": "database", "name": "redis-write", "via": "externalname"}}
     return Settings.model_validate(tree)
 
 

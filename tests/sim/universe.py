@@ -15,7 +15,7 @@ from bennu.core.clusters import Colour
 from bennu.errors import DependencyDown, UsageError
 from bennu.manifests import traffic_state, tree
 from bennu.manifests.traffic_state import Keys
-from bennu.phases.kinds import CONFIGMAP, HTTPROUTE, NODE, POD, labels_of, name_of
+from bennu.phases.kinds import CONFIGMAP, HTTPROUTE, NODE, POD, SERVICE, labels_of, name_of
 from bennu.ports.kubernetes import Kind, Ref
 from bennu.ports.metrics import Client, Traffic
 from bennu.ports.provisioner import Order
@@ -45,6 +45,7 @@ class Kit:
     dns: bool = True
     weights: tuple[int, ...] = (10, 20, 50, 90)
     keys: Keys = traffic_state.SPECIFIED
+    via: str = ""  # of the write Service; empty: there is none
     ledger: str = ""  # what bennu.yaml says of Redis beside the usual
 
 
@@ -65,10 +66,10 @@ class Universe:
     def __init__(self, kit: Kit) -> None:
         self.kit = kit
         self.settings = fleet.settings(
-            redis=kit.redis, apps=kit.apps, active_only=kit.active_only, dns=kit.dns, weights=kit.weights, keys=kit.keys, ledger=kit.ledger
+            redis=kit.redis, apps=kit.apps, active_only=kit.active_only, dns=kit.dns, weights=kit.weights, keys=kit.keys, via=kit.via, ledger=kit.ledger
         )
         self.clock = VirtualClock()
-        self.remote = MemoryRemote.of(fleet.files(redis=kit.redis, apps=kit.apps, dns=kit.dns, keys=kit.keys))
+        self.remote = MemoryRemote.of(fleet.files(redis=kit.redis, apps=kit.apps, dns=kit.dns, keys=kit.keys, via=kit.via))
         self.disks: dict[str, MemoryDisk] = {}
         self.dns, self.metrics = MemoryDns(), MemoryMetrics()
         self.net = RedisNet(self.clock.boot)
@@ -276,6 +277,12 @@ class Universe:
         data = dict((self.clusters[at].at(Ref(CONFIGMAP, "global-traffic-state", "payments")) or {}).get("data") or {})
         names = {name: specified for specified, name in fleet.renamed(self.kit.keys).items()}
         return {names.get(key, key): value for key, value in data.items()}
+
+    def leads_to(self, at: Colour) -> str:
+        """Where the live write Service leads, Linkerd's name for a mirror or the local Service's."""
+        kind = Kind("gateway.networking.k8s.io/v1alpha2", "TCPRoute") if self.kit.via == "tcproute" else SERVICE
+        spec = (self.clusters[at].at(Ref(kind, "redis-write", "database")) or {}).get("spec") or {}
+        return str(spec["rules"][0]["backendRefs"][0]["name"] if self.kit.via == "tcproute" else spec["externalName"].split(".")[0])
 
     def master_in_git(self, files: Mapping[str, str] | None = None) -> Colour | None:
         """Whom the branch (or a tree) names; AssertionError for two."""
