@@ -20,6 +20,7 @@ from bennu.adapters.checkpoint import FileCheckpoint
 from bennu.adapters.clock import SystemClock
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.core.clusters import Colour, Group, RotationId
+from bennu.core.export import Entry as Exported
 from bennu.core.policy import SPEC, Policy
 from bennu.core.precheck import Profile
 from bennu.core.record import Kind
@@ -216,6 +217,10 @@ class _Tapped:
     def lets_in(self, credential: Credential) -> bool:
         """See the port."""
         return self.real.lets_in(credential)
+
+    def export(self) -> Iterator[Exported]:
+        """See the port."""
+        return self.real.export()
 
     def credential(self) -> Credential:
         """See the port."""

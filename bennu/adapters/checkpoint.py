@@ -12,13 +12,14 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all, rendered
 from bennu.errors import DurableStateError, LockHeld, StoppedSafe, UsageError
+from bennu.ports.checkpoint import Dump
 
 _NAME, _VERSION = "bennu-checkpoint", 1
 
@@ -33,7 +34,7 @@ class FileCheckpoint:
         """See the port."""
         body = rendered(records)
         header = {"format": f"{_NAME}-{_VERSION}", "tip": tip, "sha256": hashlib.sha256(body.encode()).hexdigest()}
-        self._write(self._path(group), (json.dumps(header) + "\n" + body).encode())
+        self._write(self._path(group), ((json.dumps(header) + "\n" + body).encode(),))
 
     def load(self, group: Group) -> tuple[str, tuple[Record, ...]] | None:
         """See the port."""
@@ -82,11 +83,18 @@ class FileCheckpoint:
         finally:
             os.close(descriptor)
 
-    def save_dump(self, name: str, content: bytes) -> str:
+    def save_dump(self, name: str, content: Iterable[bytes]) -> Dump:
         """See the port."""
-        path = self._folder / Path(name).name
-        self._write(path, content)
-        return str(path)
+        path, digest = self._folder / Path(name).name, hashlib.sha256()
+
+        def counted() -> Iterator[bytes]:
+            for part in content:
+                digest.update(part)
+                yield part
+
+        self._write(path, counted())
+        self._write(path.with_name(f"{path.name}.sha256"), (f"{digest.hexdigest()}  {path.name}\n".encode(),))
+        return Dump(str(path), digest.hexdigest())
 
     def _path(self, group: Group) -> Path:
         # A dot, which no label has: with a dash, prod/us-east-1 and prod-us/east-1 would share a file and a lock.
@@ -126,13 +134,13 @@ class FileCheckpoint:
         except OSError as error:
             raise StoppedSafe(f"the state directory {self._folder} cannot be made: {error.strerror}", next_step="free the disk or set XDG_STATE_HOME") from None
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _write(self, path: Path, content: Iterable[bytes]) -> None:
         self._made()
         try:
             descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=f".{path.name}.")
             try:
                 with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
+                    file.writelines(content)
                     file.flush()
                     os.fsync(file.fileno())
                 Path(temporary).replace(path)

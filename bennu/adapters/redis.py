@@ -17,8 +17,10 @@ from typing import TypeVar
 from bennu.adapters import redis_profile as profiles
 from bennu.adapters import redis_reading as reading
 from bennu.adapters.redis_critical import CriticalLink
+from bennu.adapters.redis_export import ENCODING, Unexportable, entries
 from bennu.adapters.redis_link import Link, RedisEndpoint, Refusal, Reply, WrongPassword
 from bennu.adapters.redis_tls import Untrusted
+from bennu.core.export import Entry
 from bennu.core.precheck import Profile
 from bennu.errors import BennuError, DependencyDown, GateRefused
 from bennu.ports.redis import Address, Credential, Critical, Member, Observation
@@ -148,6 +150,16 @@ class RedisOverSocket:
         followed, _ = self._asked(("REPLICAOF", master.host, master.port), ("CONFIG", "REWRITE"))
         if isinstance(followed, Refusal):
             raise GateRefused(f"{self.name} refuses REPLICAOF: {followed.text}")
+
+    def export(self) -> Iterator[Entry]:
+        """See the port. Over a connection of its own."""
+        link = self._opened(lambda: Link(self._endpoint, _OBSERVER, encoding=ENCODING))
+        try:
+            yield from entries(link)
+        except (ConnectionError, Unexportable) as error:
+            raise self._down(f"its keys cannot be read: {error}") from None
+        finally:
+            link.close()
 
     def close(self) -> None:
         """Drop the observing connection; the next question opens a new one."""

@@ -54,7 +54,7 @@ class RedisEndpoint:
 class Link:
     """An open connection. Every failure closes it for good; from then on each call raises the standard library's ConnectionError."""
 
-    def __init__(self, endpoint: RedisEndpoint, client_name: str, timeout_s: float | None = None) -> None:
+    def __init__(self, endpoint: RedisEndpoint, client_name: str, timeout_s: float | None = None, *, encoding: str = "utf-8") -> None:
         """Connect, authenticate, set the name and confirm it. Raises ConnectionError, WrongPassword, Untrusted.
 
         An empty *client_name* sets none: a user for replication alone may not.
@@ -63,7 +63,7 @@ class Link:
         self.address = where
         self._lost = ""
         self._owed = 0  # replies that will come and were not read yet
-        self._connection = _unconnected(where, endpoint.timeout_s if timeout_s is None else timeout_s, endpoint.tls)
+        self._connection = _unconnected(where, endpoint.timeout_s if timeout_s is None else timeout_s, endpoint.tls, encoding)
         try:
             self._connection.connect()  # sets TCP_NODELAY; authenticates nobody, since it was given no credential
         except Untrusted:
@@ -151,7 +151,7 @@ class Link:
         return ConnectionError(self._lost)
 
 
-def _unconnected(where: Address, seconds: float, tls: Tls | None) -> Any:
+def _unconnected(where: Address, seconds: float, tls: Tls | None, encoding: str) -> Any:
     """redis-py's connection: RESP2, no retry, no health check, no library info (which would cost two round trips)."""
     from redis import connection
     from redis._parsers import _RESP2Parser
@@ -185,6 +185,7 @@ def _unconnected(where: Address, seconds: float, tls: Tls | None) -> Any:
         protocol=2,
         parser_class=EveryErrorIsAReply,
         decode_responses=True,
+        encoding=encoding,
         encoding_errors="replace",
         **quiet,
     )

@@ -116,6 +116,10 @@ def rollback(
     config: ConfigOption = None,
     group: GroupOption = "",
     policy: PolicyOption = "",
+    accept_loss: Annotated[
+        bool,
+        typer.Option("--accept-loss", help="Go back past a broken reverse link although the present master's own writes are given up; they are kept in files."),
+    ] = False,
     yes: YesOption = False,
     no_input: NoInputOption = False,
     timeout: TimeoutOption = 0,
@@ -129,7 +133,7 @@ def rollback(
     standing = here.standing()
     here.refuse_rollback(standing)
     confirmed(f"Roll {standing.rotation} back to {standing.source} and destroy {standing.target}?", yes=yes, no_input=no_input)
-    _ask_or_drive("rollback", here, timeout, output)
+    _ask_or_drive("rollback", here, timeout, output, accept_loss=accept_loss)
 
 
 @app.command("abort")
@@ -193,7 +197,7 @@ def cleanup(
         driven(here, engine, output)
 
 
-def _ask_or_drive(verb: str, here: object, timeout: float, output: Format) -> None:
+def _ask_or_drive(verb: str, here: object, timeout: float, output: Format, *, accept_loss: bool = False) -> None:
     """Leave a request to the living holder and wait for its answer; where none lives, take the lock and drive."""
     from bennu import wiring
     from bennu.cli.driving import driven
@@ -204,13 +208,13 @@ def _ask_or_drive(verb: str, here: object, timeout: float, output: Format) -> No
     here.refuse_request(verb, standing)
     if here.holder_lives(standing):
         sys.stderr.write(f"bennu: {verb} asked of {standing.lock.holder if standing.lock else 'the holder'}; waiting for the answer …\n")
-        reply = here.request(verb, timeout)
+        reply = here.request(verb, timeout, {"accept-loss": "true"} if accept_loss else {})
         if not reply.accepted:
             raise GateRefused(f"{verb} was not accepted: {reply.text}", next_step="bennu rotate status")
         sys.stdout.write(f"{reply.text}\n")
         return
     if verb in ("abort", "pause"):
         raise GateRefused(f"nobody drives {standing.rotation}: there is nothing to {verb}", next_step="'bennu rotate resume' or 'bennu rotate rollback'")
-    wishes = wiring.wishes(promote=verb == "promote", timeout_s=timeout)
+    wishes = wiring.wishes(promote=verb == "promote", timeout_s=timeout, accept_loss=accept_loss)
     with wiring.resumed(here, wishes) as engine:
         driven(here, engine, output, back=verb == "rollback")

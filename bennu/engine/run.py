@@ -27,12 +27,13 @@ Steps = tuple[Step, ...]
 
 @dataclass(frozen=True)
 class Runbook:
-    """The lists that a run follows. ``rollback`` takes the state it starts from; ``reverse`` is S7's way back, up to the authority being at the source, and
+    """The lists that a run follows. ``rollback`` takes the state it starts from; ``judge`` is what is asked before S7's way back, while a no changes nothing; ``reverse`` is S7's way back, up to the authority being at the source, and
     ``reverse_retreat`` what brings that to safety where it cannot go on.
     """
 
     phases: tuple[Phase, ...]
     rollback: Callable[[World, State], Steps]
+    judge: Callable[[World], Steps]
     reverse: Callable[[World], Steps]
     reverse_retreat: Callable[[World], Steps]
 
@@ -106,7 +107,8 @@ class Engine:
                 yield from self._reverse()
             else:
                 yield from self._forward()
-        except RollbackAsked:
+        except RollbackAsked as asked_back:
+            self.wishes = replace(self.wishes, accept_loss=asked_back.accept_loss)
             yield from self._back()
 
     # The three lists
@@ -140,10 +142,17 @@ class Engine:
             yield from self._pause(phase, f"stopped after {phase.state}, as asked")
 
     def _back(self) -> Iterator[Progress]:
-        state = self.state
-        if state is State.PROMOTED:
+        state, direction = self.state, self.lookout.journal.standing.direction
+        # Given for this way back alone, and each time anew.
+        self._write(Entry(Kind.FACT, data={"loss.accepted": self.lookout.journal.holder.name if self.wishes.accept_loss else ""}))
+        if state is State.PROMOTED or (direction is Direction.REVERSE and state is State.SWITCHOVER_LOCKED):
+            for step in self.runbook.judge(self._now()):
+                yield from self._stuck_ends(step, self._quiet(state))
             self._note(Status.ABORTING, "reverse switchover", Direction.REVERSE)
             yield from self._reverse()
+            return
+        if direction is Direction.ROLLBACK:
+            yield from self._rollback()
             return
         fsm.advance(state, Event.ROLLBACK)  # raises, in words, where there is no way back
         self._note(Status.ABORTING, "rollback", Direction.ROLLBACK)
@@ -189,7 +198,7 @@ class Engine:
                     # Handed back already, or not to be undone now: what stopped the run is what counts.
                     raise self._stuck(step, turn) from turn
                 self._write(Entry(Kind.ABORTED, step="switchover-locked.*", data={"reason": str(turn)[:300]}))
-                raise self._stuck(step, turn) from turn
+                raise (turn.ending if isinstance(turn, StepAborted) and turn.ending else self._stuck(step, turn)) from turn
 
     def _quiet(self, state: State) -> Phase:
         """A phase without monitors: on the way back nothing is left to retreat to."""

@@ -14,7 +14,11 @@ class Turn(Exception):
 
 
 class RollbackAsked(Turn):
-    """A human wants the source back."""
+    """A human wants the source back; ``accept_loss``: even where that gives writes up."""
+
+    def __init__(self, by: str, *, accept_loss: bool) -> None:
+        super().__init__(by)
+        self.accept_loss = accept_loss
 
 
 class StopAsked(Turn):
@@ -66,13 +70,16 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Wishes:
-    """How this run shall behave. ``stop_after``: pause when this state's steps are done. ``promote``: a human gave the promote already."""
+    """How this run shall behave. ``stop_after``: pause when this state's steps are done. ``promote``: a human gave the promote already. ``accept_loss``: a way back past a broken reverse
+    link may give up what only the present master has.
+    """
 
     auto_promote: bool = False
     promote: bool = False
     no_wait: bool = False
     keep_source: bool = False
     stop_after: State | None = None
+    accept_loss: bool = False
     timeout_s: float = 0.0  # 0 = the policy's own
 
 

@@ -114,7 +114,7 @@ def _requests(world: World, phase: Phase, lookout: Lookout, *, waiting: bool) ->
         if not accepted:
             continue
         if request.verb == "rollback":
-            raise RollbackAsked(request.by)
+            raise RollbackAsked(request.by, accept_loss=request.data.get("accept-loss") == "true")
         if request.verb in ("abort", "pause"):
             raise StopAsked(request.verb, request.by)
         promoted = True

@@ -16,6 +16,7 @@ from bennu.core.clusters import Colour, Group, RotationId
 from bennu.core.policy import Policy
 from bennu.core.states import Event, State
 from bennu.core.verdict import Verdict, opened
+from bennu.errors import BennuError
 from bennu.manifests import cluster_config, traffic_state, tree
 from bennu.manifests.write_service import WriteService
 from bennu.ports.certificates import Certificates
@@ -135,7 +136,14 @@ class World:
 
 
 class StepAborted(Exception):
-    """Raised by ``act``: the step put the world back itself, as it was before; the phase shall retreat. The message is the reason, in an operator's words."""
+    """Raised by ``act``: the step put the world back itself, as it was before; the phase shall retreat. The message is the reason, in an operator's words.
+
+    *ending*: how the run ends after that, where "stopped, resumable" (5) would not say enough.
+    """
+
+    def __init__(self, reason: str, ending: BennuError | None = None) -> None:
+        super().__init__(reason)
+        self.ending = ending
 
 
 @dataclass(frozen=True)

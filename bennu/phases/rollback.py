@@ -6,11 +6,13 @@ Traffic goes back before anything is unlinked, and the target is destroyed last.
 from __future__ import annotations
 
 from bennu.core.states import State
-from bennu.core.verdict import Verdict
+from bennu.core.verdict import Verdict, opened
 from bennu.manifests import tree
 from bennu.phases import switchover_locked, takedown
 from bennu.phases.active_only import Start
 from bennu.phases.base import Effect, Pen, Seen, Step, World
+from bennu.phases.divergence import HandBack, Judge, Keep, is_broken
+from bennu.phases.precheck import Precheck
 from bennu.phases.promoted import Dns, Ttl
 from bennu.phases.traffic_canary import ToSource
 
@@ -19,6 +21,34 @@ class BackToSource(ToSource):
     """The canary's own way back, as a step of the rollback."""
 
     id = "rollback.traffic"
+
+
+class PastLink(Step):
+    """A step of the reverse switchover that asks for the reverse link, and what stands in its place where that is broken (None: nothing)."""
+
+    def __init__(self, step: Step, instead: Step | None) -> None:
+        self._step, self._instead = step, instead
+        self.id = step.id  # type: ignore[misc]
+        self.title = step.title  # type: ignore[misc]
+        self.awaits = step.awaits  # type: ignore[misc]
+
+    def _chosen(self, world: World) -> Step | None:
+        return self._instead if is_broken(world) else self._step
+
+    def observe(self, world: World) -> Seen:
+        """That of the one that is chosen."""
+        step = self._chosen(world)
+        return Seen(True, "the reverse link is broken; what going back loses was judged") if step is None else step.observe(world)
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """That of the one that is chosen."""
+        step = self._chosen(world)
+        return Effect() if step is None else step.act(world, pen)
+
+    def gate(self, world: World) -> Verdict:
+        """That of the one that is chosen."""
+        step = self._chosen(world)
+        return opened("judged") if step is None else step.gate(world)
 
 
 class Swapped(Step):
@@ -55,7 +85,17 @@ def steps(world: World, state: State) -> tuple[Step, ...]:
 def reverse(world: World) -> tuple[Step, ...]:
     """S7's way back: the forward list in the swapped world, then the route, DNS, and the TTL for which clients may still come to the target."""
     dns: tuple[Step, ...] = (Dns("source", "rollback.dns"), Ttl("source", "rollback.ttl")) if world.conf.dns is not None else ()
-    return (*(Swapped(step) for step in switchover_locked.forward_steps(world)), BackToSource(), *dns)
+    instead: dict[str, Step | None] = {HandBack.id: Swapped(HandBack()), Precheck.id: None}
+    found: list[Step] = []
+    for step in switchover_locked.forward_steps(world):
+        found.append(PastLink(Swapped(step), instead[step.id]) if step.id in instead else Swapped(step))
+        found += [Keep()] if step.id == HandBack.id else []
+    return (*found, BackToSource(), *dns)
+
+
+def judge(world: World) -> tuple[Step, ...]:
+    """What is asked before the authority is handed back."""
+    return (Judge(),)
 
 
 def reverse_retreat(world: World) -> tuple[Step, ...]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from bennu.core.clusters import Group
 from bennu.core.record import Record
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A file that was kept."""
+
+    path: str
+    sha256: str
 
 
 class Checkpoint(Protocol):
@@ -25,5 +34,5 @@ class Checkpoint(Protocol):
     def exclusive(self, group: Group) -> AbstractContextManager[None]:
         """The file lock between processes of this machine; LockHeld at once if taken, naming the pid."""
 
-    def save_dump(self, name: str, content: bytes) -> str:
-        """Keep a file (0600) beside the checkpoints, for what must not be lost; returns its path."""
+    def save_dump(self, name: str, content: Iterable[bytes]) -> Dump:
+        """Keep a file (0600) beside the checkpoints, for what must not be lost, and one that ``sha256sum -c`` reads. Whole or not at all. Raises StoppedSafe if the disk refuses."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bennu.core.export import Entry
 from bennu.core.precheck import Profile
 
 
@@ -169,6 +171,9 @@ class RedisServer(Protocol):
 
     def kill_named(self, rotation: str, below_epoch: int) -> int:
         """Cut the connections named ``bennu-<rotation>-<n>`` with n < *below_epoch*; returns how many, 0 being confirmed by a second CLIENT LIST."""
+
+    def export(self) -> Iterator[Entry]:
+        """Every key with its payload, once each. Exact on a server that accepts no writes; on another, a key written meanwhile is old or new."""
 
     def credential(self) -> Credential:
         """What this server asks of those who connect to it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from bennu.core.states import State
 from bennu.engine import cleanup, lock
@@ -18,17 +19,24 @@ from bennu.wiring.session import Session
 
 
 def wishes(
-    *, auto_promote: bool = False, promote: bool = False, no_wait: bool = False, keep_source: bool = False, stop_after: str = "", timeout_s: float = 0
+    *,
+    auto_promote: bool = False,
+    promote: bool = False,
+    no_wait: bool = False,
+    keep_source: bool = False,
+    stop_after: str = "",
+    timeout_s: float = 0,
+    accept_loss: bool = False,
 ) -> Wishes:
     """From flags; UsageError for a state that isn't one."""
     try:
         state = State(stop_after.upper()) if stop_after else None
     except ValueError:
         raise UsageError(f"{stop_after!r} is not a state", next_step=f"choose one of {', '.join(State)}") from None
-    return Wishes(auto_promote, promote, no_wait, keep_source, state, timeout_s)
+    return Wishes(auto_promote, promote, no_wait, keep_source, state, accept_loss, timeout_s)
 
 
-RUNBOOK = Runbook(PHASES, rollback.steps, rollback.reverse, rollback.reverse_retreat)
+RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat)
 
 
 @contextmanager
@@ -51,7 +59,7 @@ def resumed(here: Session, wanted: Wishes, *, take_over: str = "") -> Iterator[E
         standing = lock.take(here.journal, over=take_over)
         rotation = here._rotation(standing)
         if "keep-source" in rotation.options:
-            wanted = Wishes(wanted.auto_promote, wanted.promote, wanted.no_wait, True, wanted.stop_after, wanted.timeout_s)
+            wanted = replace(wanted, keep_source=True)
         with here.watched(_engine(here, rotation, wanted)) as engine:
             yield engine
 

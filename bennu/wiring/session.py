@@ -22,7 +22,7 @@ from bennu.core.clusters import Colour, Group, RotationId
 from bennu.core.plan import Plan
 from bennu.core.policy import Policy, named, overridden
 from bennu.core.standing import Standing
-from bennu.core.states import Event, State
+from bennu.core.states import Direction, Event, State
 from bennu.core.status import GroupStatus
 from bennu.engine import lock
 from bennu.engine.journal import Holder, Journal
@@ -264,6 +264,8 @@ class Session:
 
     def refuse_rollback(self, standing: Standing) -> None:
         """Words where there is no way back. Raises GateRefused (3)."""
+        if standing.open and standing.direction is not Direction.FORWARD:
+            return  # it is under way: asked for again, it goes on
         event = Event.REVERSE if standing.state is State.PROMOTED else Event.ROLLBACK
         fsm.advance(standing.state, event)
 
@@ -278,10 +280,10 @@ class Session:
         if verb == "rollback":
             self.refuse_rollback(standing)
 
-    def request(self, verb: str, timeout_s: float) -> Reply:
+    def request(self, verb: str, timeout_s: float, data: Mapping[str, str] | None = None) -> Reply:
         """Ask the holder and wait for its answer. Raises DependencyDown if it gives none in time."""
         box, clock = self.box, self.systems.clock
-        asked = Request(secrets.token_hex(6), verb, self.journal.holder.name, clock.wall().isoformat(timespec="seconds"), {})
+        asked = Request(secrets.token_hex(6), verb, self.journal.holder.name, clock.wall().isoformat(timespec="seconds"), data or {})
         box.post(self.group, asked)
         begin, limit = clock.boot(), timeout_s or max(60.0, 10 * self.policy.request_poll_s)
         while clock.boot() - begin < limit:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all, rendered
 from bennu.errors import LockHeld, StoppedSafe
+from bennu.ports.checkpoint import Dump
 
 
 @dataclass
@@ -51,10 +53,10 @@ class MemoryCheckpoint:
         """This process is gone; what it had locked is free."""
         self.disk.locks = {group: pid for group, pid in self.disk.locks.items() if pid != self.pid}
 
-    def save_dump(self, name: str, content: bytes) -> str:
+    def save_dump(self, name: str, content: Iterable[bytes]) -> Dump:
         self._writable()
-        self.disk.dumps[name] = content
-        return f"memory:{name}"
+        self.disk.dumps[name] = b"".join(content)
+        return Dump(f"memory:{name}", sha256(self.disk.dumps[name]).hexdigest())
 
     def _writable(self) -> None:
         if self.disk.full:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from bennu.core.export import Entry
 from bennu.core.precheck import Profile
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
 from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, Member, Observation, Position, Replica
@@ -175,6 +176,10 @@ class MemoryRedis:
     def lets_in(self, credential: Credential) -> bool:
         self._answering()
         return not self.knobs.password or credential.password == self.knobs.password
+
+    def export(self) -> Iterator[Entry]:
+        self._answering()
+        yield from (Entry(0, key.encode(), 0, value.encode()) for key, value in self.state.data)
 
     def credential(self) -> Credential:
         return Credential("", self.knobs.password)

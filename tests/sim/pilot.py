@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -177,10 +177,10 @@ class Pilot:
         """``rotate resume``; also what ``promote`` does where no holder lives (``Wishes(promote=True)``)."""
         return self._driven(resumed(self.session, wishes, take_over=take_over))
 
-    def rollback(self, *, take_over: str = "") -> Outcome:
+    def rollback(self, *, take_over: str = "", accept_loss: bool = False) -> Outcome:
         """``rotate rollback`` where no holder lives."""
         self.session.refuse_rollback(self.session.standing())
-        return self._driven(resumed(self.session, Wishes(), take_over=take_over), back=True)
+        return self._driven(resumed(self.session, Wishes(accept_loss=accept_loss), take_over=take_over), back=True)
 
     def cleanup(self, colour: str = "") -> Outcome:
         """``rotate cleanup``."""
@@ -216,9 +216,9 @@ def fresh_take(world: Universe, holder: Holder, wishes: Wishes = AUTO, **more: A
     return pilot.resume(wishes, take_over=lock.id if lock else "")
 
 
-def asked(world: Universe, verb: str, by: str = "carol@three") -> Request:
+def asked(world: Universe, verb: str, by: str = "carol@three", data: Mapping[str, str] | None = None) -> Request:
     """A request typed elsewhere."""
-    request = Request(f"r{len(world.remote.requests.get(str(fleet.GROUP), []))}", verb, by, world.clock.wall().isoformat(), {})
+    request = Request(f"r{len(world.remote.requests.get(str(fleet.GROUP), []))}", verb, by, world.clock.wall().isoformat(), data or {})
     MemoryRequestBox(world.remote).post(fleet.GROUP, request)
     return request
 

@@ -9,7 +9,7 @@ from bennu.core.states import Direction, State
 from bennu.engine.turns import Wishes
 from bennu.errors import GateRefused, Paused, RolledBack, UsageError
 from bennu.ports.metrics import Client
-from tests.sim.pilot import ANN, AUTO, BOB, Pilot, asked, at_rest, entered, fresh_take, universe, until
+from tests.sim.pilot import ANN, AUTO, BOB, Pilot, asked, at_rest, entered, universe, until
 from tests.sim.seams import Killed, Taps
 from tests.sim.test_kills import left_behind
 from tests.sim.universe import Kit, Universe
@@ -118,21 +118,6 @@ def test_where_there_is_no_way_back_the_refusal_says_why_and_changes_nothing(sta
 def test_without_a_rotation_there_is_nothing_to_roll_back() -> None:
     with pytest.raises(GateRefused, match="no rotation is open"):
         Pilot(universe(FAST)).rollback()
-
-
-def test_the_switchover_cannot_begin_back_while_the_reverse_link_is_down() -> None:
-    world = entered(State.PROMOTED, FAST)
-    world.fate.down.add(Colour.GREEN)
-    world.tick()
-    outcome = Pilot(world).rollback()
-    assert outcome.code == 5
-    assert "replication link is not up" in str(outcome.error)
-    assert world.master_in_git() is Colour.GREEN
-    assert world.writable() == ["green"]
-    world.fate.down.clear()
-    world.tick()
-    assert fresh_take(world, BOB).code == 6
-    at_rest(world, Colour.BLUE)
 
 
 def _ways_back(state: State) -> list[tuple[str, Universe]]:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from bennu.adapters.checkpoint import FileCheckpoint
 from bennu.core.clusters import Group
 from bennu.core.record import Kind, Record, rendered
-from bennu.errors import DurableStateError, LockHeld, StoppedSafe, UsageError
+from bennu.errors import DependencyDown, DurableStateError, LockHeld, StoppedSafe, UsageError
 from bennu.ports.checkpoint import Checkpoint
 from tests.sim.memory_checkpoint import MemoryCheckpoint, MemoryDisk
 
@@ -65,7 +66,19 @@ def test_an_error_inside_lets_go_of_the_lock(two: tuple[Checkpoint, Checkpoint])
 
 
 def test_a_dump_is_kept(two: tuple[Checkpoint, Checkpoint]) -> None:
-    assert "redis.rdb" in two[0].save_dump("redis.rdb", b"\x00\xff")
+    kept = two[0].save_dump("redis.jsonl", (b"\x00", b"\xff"))
+    assert "redis.jsonl" in kept.path
+    assert kept.sha256 == hashlib.sha256(b"\x00\xff").hexdigest()
+
+
+def test_a_dump_that_cannot_be_read_to_its_end_is_not_kept(tmp_path: Path) -> None:
+    def breaks() -> Iterator[bytes]:
+        yield b"half"
+        raise DependencyDown("gone")
+
+    with pytest.raises(DependencyDown):
+        FileCheckpoint(tmp_path).save_dump("redis.jsonl", breaks())
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_newer_bennus_record_is_refused_and_never_guessed(two: tuple[Checkpoint, Checkpoint], tmp_path: Path) -> None:
@@ -99,10 +112,12 @@ def checkpoint(tmp_path: Path) -> FileCheckpoint:
 
 
 def test_files_and_folder_are_the_users_alone(checkpoint: FileCheckpoint, tmp_path: Path) -> None:
-    dump = Path(checkpoint.save_dump("../../source.rdb", b"\x00\xff"))
+    dump = Path(checkpoint.save_dump("../../source.rdb", (b"\x00\xff",)).path)
     assert dump == tmp_path / "checkpoints" / "source.rdb"
     assert dump.read_bytes() == b"\x00\xff"
-    assert {file.stat().st_mode & 0o777 for file in (file_of(tmp_path), dump)} == {0o600}
+    beside = dump.with_name("source.rdb.sha256")
+    assert {file.stat().st_mode & 0o777 for file in (file_of(tmp_path), dump, beside)} == {0o600}
+    assert subprocess.run(["sha256sum", "-c", beside.name], cwd=dump.parent, check=False, capture_output=True).returncode == 0
     assert file_of(tmp_path).parent.stat().st_mode & 0o777 == 0o700
 
 

@@ -1,0 +1,179 @@
+"""The way back past a broken reverse link: how far the present master is ahead, what going back would lose, and the hand-back itself.
+
+While the old master follows, the reverse switchover loses nothing and none of this is done. Where it does not follow any more, the divergence is exact
+(``core.switchover.stray_bytes``): none → the authority goes back; some → refused, both sides kept in files, and only ``--accept-loss`` goes on. Nothing is ever merged.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from bennu.core.clusters import Colour
+from bennu.core.export import Contents, difference, lines
+from bennu.core.switchover import stray_bytes
+from bennu.core.verdict import Verdict, opened
+from bennu.errors import DependencyDown, OperatorNeeded
+from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
+from bennu.phases.pointer import Pointers, desired
+from bennu.phases.section import PARKING, Hands, server
+from bennu.ports.redis import Observation
+
+ACCEPTED, LINK, STRAY = "loss.accepted", "reverse.link", "reverse.stray"
+BROKEN = "broken"
+_GO_ON = "mend the reverse link ('bennu clusters health') and go back without loss, or give these writes up: 'bennu rotate rollback --accept-loss'"
+
+
+def is_broken(world: World) -> bool:
+    """Whether the way back was judged to lead past a broken link."""
+    return world.facts.get(LINK) == BROKEN
+
+
+def accepted(world: World) -> bool:
+    """Whether an operator gave the present master's own writes up, by name."""
+    return bool(world.facts.get(ACCEPTED))
+
+
+def kept(world: World, colour: Colour, when: str) -> tuple[str, Contents]:
+    """All keys of a cluster's Redis in a file; (what was kept in words, its contents). Raises DependencyDown, StoppedSafe."""
+    redis, contents = world.systems.redis(colour), Contents()
+    seen = redis.observe()
+    head = {
+        "redis": redis.name,
+        "version": f"{seen.flavour} {seen.version}",
+        "replid": seen.replid,
+        "offset": str(seen.offset),
+        "role": "master" if seen.is_master else "replica",
+    }
+    name = f"{world.rotation.id}.{colour}.{when}.{world.systems.clock.wall():%Y%m%dT%H%M%SZ}.jsonl"
+    found = world.systems.checkpoint.save_dump(name, lines(head, redis.export(), contents))
+    return f"{found.path} ({len(contents.digests)} keys, sha256 {found.sha256[:12]}…)", contents
+
+
+def _words(stray: int | None) -> str:
+    return "an unknown number of bytes" if stray is None else f"{stray} bytes of replication stream"
+
+
+class Judge(Step):
+    """Whether going back would lose anything. Before the state changes: a refusal leaves the rotation as it was."""
+
+    id = "rollback.divergence"
+    title = "what going back would lose"
+
+    def observe(self, world: World) -> Seen:
+        """Nothing where the old master follows the present one."""
+        if not world.conf.redis:
+            return Seen(True, "no Redis in the clusters")
+        old, present = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
+        if not present.is_master or old.is_master:
+            return Seen(True, "the authority is on its way back already")
+        return Seen(follows(old, present), "nothing: the old master follows", {LINK: "up"})
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Look a few times more, since a link may be down for a moment; then the divergence, both sides kept, and no unless the loss was accepted."""
+        for _ in range(world.policy.link_failures):
+            world.systems.clock.wait(world.policy.poll_s)
+            old, present = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
+            if follows(old, present):
+                return Effect({LINK: "up"})
+        stray = stray_bytes(server(present), server(old))
+        found = {LINK: BROKEN, STRAY: "unknown" if stray is None else str(stray)}
+        if stray == 0:
+            pen.tell("the reverse link is broken, and the old master holds all that the present one does")
+            return Effect(found)
+        (here, ours), (there, theirs) = kept(world, world.rotation.target, "present"), kept(world, world.rotation.source, "old")
+        would = f"going back would lose {_words(stray)} that only {world.rotation.target.cluster} has: {difference(ours, theirs).words()}"
+        pen.tell(f"{would}; kept in {here} and {there}")
+        if accepted(world):
+            return Effect(found)
+        raise OperatorNeeded(
+            f"the reverse link is broken, and {would}",
+            changed=f"nothing, {world.rotation.target.cluster} goes on as the master; both sides are kept in {here} and {there}",
+            next_step=_GO_ON,
+        )
+
+
+def follows(old: Observation, present: Observation) -> bool:
+    """Whether the old master is the present one's connected replica, in one history."""
+    return not old.is_master and old.link_up and old.replid == present.replid
+
+
+class HandBack(Step):
+    """The hand-over past a broken link, in the swapped world: fence the present master, prove the divergence again inside the fence, make the old one master.
+
+    The present master is never attached afterwards: it stays fenced, with what only it has, until it is taken down.
+    """
+
+    id = "switchover-locked.hand-over"
+    title = "the write authority, past the broken link"
+
+    def observe(self, world: World) -> Seen:
+        """Already so where the roles and the pointers say so."""
+        source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
+        done = target.is_master and not source.is_master and Pointers(world).matches(desired(world, world.rotation.target))
+        return Seen(done, "the old master has it again", {"intent.open": "false"})
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Safe to repeat from wherever it stopped: the roles are read first, and every command leaves a server in a state that it finds done."""
+        try:
+            with ExitStack() as stack:
+                name = f"bennu-{world.rotation.id}-{world.epoch}"
+                source, target = (stack.enter_context(world.systems.redis(colour).critical(name)) for colour in (world.rotation.source, world.rotation.target))
+                # This swap proves the lock while both connections are open; then own the pointers, cut what older holders left, and only then read.
+                pen.intend({"reverse.epoch": str(world.epoch)})
+                pointers = Pointers(world)
+                pointers.claim()
+                for colour in (world.rotation.source, world.rotation.target):
+                    world.systems.redis(colour).kill_named(str(world.rotation.id), world.epoch)
+                return self._moved(world, pen, Hands(source, target), pointers)
+        except ConnectionError as error:
+            raise DependencyDown(
+                f"a connection was lost while the authority was handed back: {error}",
+                changed="possibly the present master is fenced: nobody accepts writes then, and none is lost",
+                next_step="bennu rotate resume",
+            ) from error
+
+    def gate(self, world: World) -> Verdict:
+        """The act has verified what it did."""
+        return opened(f"{world.rotation.target.cluster} has it")
+
+    def _moved(self, world: World, pen: Pen, hands: Hands, pointers: Pointers) -> Effect:
+        clock, begun = world.systems.clock, world.systems.clock.boot()
+        hands.source.fence(PARKING)
+        stray = self._stray(world, hands)
+        hands.target.make_master()
+        pointers.flip(desired(world, world.rotation.target))
+        paused = (clock.boot() - begun) * 1000
+        hands.source.unpause()
+        cut = hands.source.cut_clients()
+        pen.tell(
+            f"writes were paused for {paused:.1f} ms; {world.rotation.source.cluster} stays fenced; {_words(stray)} are given up; {cut} connections were cut"
+        )
+        return Effect({"intent.open": "false", STRAY: "unknown" if stray is None else str(stray), "pause.ms": f"{paused:.1f}"})
+
+    def _stray(self, world: World, hands: Hands) -> int | None:
+        """What only the fenced server has: exact, since it writes no more. Un-fences it and refuses where that is more than was agreed to."""
+        old = hands.target.observe()
+        stray = stray_bytes(server(hands.source.observe()), server(old))
+        if stray == 0 or accepted(world) or old.is_master:
+            return stray
+        hands.source.make_master()
+        why = f"{world.rotation.source.cluster} has {_words(stray)} that {world.rotation.target.cluster} lacks: going back would lose them"
+        raise StepAborted(why, OperatorNeeded(why, changed=f"nothing stays changed, {world.rotation.source.cluster} goes on as the master", next_step=_GO_ON))
+
+
+class Keep(Step):
+    """The given-up side's last state in a file, before anything of it is taken down. It is fenced: the file is exact."""
+
+    id = "rollback.keep"
+    title = "what is given up is kept"
+
+    def observe(self, world: World) -> Seen:
+        """Nothing where nothing is given up."""
+        nothing = not world.conf.redis or not is_broken(world) or world.facts.get(STRAY) == "0"
+        return Seen(nothing, "nothing is given up")
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """One file more."""
+        words, _ = kept(world, world.rotation.target, "given-up")
+        pen.tell(f"kept: {words}")
+        return Effect({"reverse.kept": words})
