@@ -1,0 +1,150 @@
+"""The exhaustive model's counterexamples, replayed: with the rule in place nothing is destroyed, and with the rule taken out the harm is there, so that each replay is seen to reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bennu.core.clusters import Colour
+from bennu.core.states import State
+from bennu.core.switchover import Decision, Intent, Server, Todo, decide
+from bennu.phases import hand_over, section
+from bennu.ports.redis import Address, Fenced
+from tests.sim.memory_redis import MemoryCritical, MemoryRedis
+from tests.sim.pilot import ANN, BOB, Outcome, Pilot, entered
+from tests.sim.seams import Killed, Taps
+from tests.sim.universe import Kit, Universe
+
+FAST = Kit(weights=(10, 90))
+Breaking = Callable[[Universe, pytest.MonkeyPatch], None]
+
+
+def destroyed(world: Universe) -> list[str]:
+    """Acknowledged writes that no server holds any more."""
+    return [key for key in world.acknowledged if not any(key in server.state.keys for server in world.servers.values())]
+
+
+def harm(world: Universe) -> list[str]:
+    """What must never be: destroyed writes, one master that lacks an acknowledged write, or two masters."""
+    lacking = world.lost() if len(world.writable()) == 1 else destroyed(world)
+    return [*lacking, *(words for words in world.violations if "two servers accept writes" in words)]
+
+
+def once(call: str, strike: Callable[[], None]) -> Callable[[str], None]:
+    """A tap that strikes at the first call of that name."""
+    left = [True]
+
+    def tap(name: str) -> None:
+        if name == call and left[0]:
+            left[0] = False
+            strike()
+
+    return tap
+
+
+# The pause runs out, a write is acknowledged, and the link stands still: the target lacks it when the source is fenced.
+
+
+def overtaken(world: Universe) -> Outcome:
+    source, target = world.servers[Colour.BLUE], world.servers[Colour.GREEN]
+
+    def runs_out() -> None:
+        world.net.cut(target, source)
+        source.paused_until = 0.0
+
+    taps = Taps(before=once("redis.blue.fence", runs_out))
+    healed = once("redis.blue.make_master", lambda: world.net.heal(target, source))
+    taps.after = lambda call: (healed(call), world.net.heal(target, source) if call == "redis.blue.attach" else None)  # type: ignore[func-returns-value]
+    return Pilot(world, taps=taps).resume()
+
+
+def proof_from_the_pause(world: Universe, patch: pytest.MonkeyPatch) -> None:
+    """The offset read at the pause is taken for the fence's."""
+    at_pause: list[int] = []
+    pause, fence = MemoryCritical.pause, MemoryCritical.fence
+
+    def paused(self: MemoryCritical, milliseconds: int) -> int:
+        at_pause.append(pause(self, milliseconds))
+        return at_pause[-1]
+
+    def fenced(self: MemoryCritical, parking: Address) -> Fenced:
+        return replace(fence(self, parking), offset=at_pause[-1])
+
+    patch.setattr(MemoryCritical, "pause", paused)
+    patch.setattr(MemoryCritical, "fence", fenced)
+
+
+# The holder dies when the target was promoted and has acknowledged writes; the target restarts as a replica; somebody else decides.
+
+
+def promoted_and_restarted(world: Universe) -> Outcome:
+    def dies() -> None:
+        raise Killed
+
+    left = Pilot(world, ANN, taps=Taps(after=lambda call: dies() if call == "kubernetes.blue.apply" and world.writable() == ["green"] else None)).resume()
+    assert isinstance(left.error, Killed)
+    world.clients_write()
+    target = world.servers[Colour.GREEN]
+    target.written_master = world.servers[Colour.BLUE].address
+    target.crash()
+    world.disk(ANN.name).locks.clear()
+    return taken_over(world)
+
+
+def by_roles_alone(world: Universe, patch: pytest.MonkeyPatch) -> None:
+    """Nobody is master, so nothing was promoted: the source is opened."""
+
+    def naive(source: Server | None, target: Server | None, intent: Intent | None, named: bool) -> Decision:
+        if source and target and not source.is_master and not target.is_master:
+            return Decision(Todo.UNFENCE, "nobody is master")
+        return decide(source, target, intent, named)
+
+    patch.setattr(section, "decide", naive)
+    patch.setattr(hand_over, "decide", naive)
+
+
+# The holder is frozen just before it promotes; the fenced source restarts; somebody else opens it again; the holder wakes up.
+
+
+def woken_before_the_promotion(world: Universe) -> Outcome:
+    def frozen() -> None:
+        world.servers[Colour.BLUE].crash(history_kept=True)
+        world.disk(ANN.name).locks.clear()
+        taken_over(world)
+
+    return Pilot(world, ANN, taps=Taps(before=once("redis.green.make_master", frozen))).resume()
+
+
+def nothing_killed(world: Universe, patch: pytest.MonkeyPatch) -> None:
+    """A take-over leaves the former holder's connections open."""
+    patch.setattr(MemoryRedis, "kill_named", lambda self, rotation, below_epoch: 0)
+
+
+def taken_over(world: Universe) -> Outcome:
+    colleague = Pilot(world, BOB)
+    lock = colleague.session.standing().lock
+    return colleague.resume(take_over=lock.id if lock else "")
+
+
+REPLAYS: list[tuple[Callable[[Universe], Outcome], Breaking]] = [
+    (overtaken, proof_from_the_pause),
+    (promoted_and_restarted, by_roles_alone),
+    (woken_before_the_promotion, nothing_killed),
+]
+
+
+@pytest.mark.parametrize(("replay", "breaking"), REPLAYS)
+def test_the_rule_prevents_the_harm(replay: Callable[[Universe], Outcome], breaking: Breaking) -> None:
+    world = entered(State.SWITCHOVER_LOCKED, FAST)
+    replay(world)
+    assert harm(world) == []
+
+
+@pytest.mark.parametrize(("replay", "breaking"), REPLAYS)
+def test_without_the_rule_the_harm_is_done(replay: Callable[[Universe], Outcome], breaking: Breaking, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = entered(State.SWITCHOVER_LOCKED, FAST)
+    breaking(world, monkeypatch)
+    replay(world)
+    assert harm(world), "the replay no longer reaches what the rule is for"
