@@ -24,6 +24,7 @@ from bennu.cli.output import Format, shown
 from bennu.core.clusters import Colour
 from bennu.core.standing import Span
 from bennu.core.states import State
+from bennu.core.status import rotation_view
 from bennu.errors import BennuError, Interrupted, UsageError
 from bennu.lab import audit as auditing
 from bennu.lab import ledgers, world
@@ -66,6 +67,7 @@ class RotationReport:
     commits: tuple[Made, ...]
     audit: auditing.Audit
     bennu_pause_ms: float | None
+    bennu_pause_predicted_ms: float | None
     clients: auditing.Waits
     clients_before: auditing.Waits
     new_processes: int
@@ -184,7 +186,7 @@ def _rotation(lab: LabDir, policy: str, environ: Mapping[str, str], signals: _Si
     faults += [f"{name} ran in {a} and {b} at once for {s:.1f} s" for name, a, b, s in found.overlaps]
     faults += [] if standing.state is State.IDLE_STABLE and here.active() is target else [f"the group is in {standing.state}, {here.active()} is the master"]
     clients, quiet = _clients(lab, standing.spans)
-    pause = standing.facts.get("pause.ms")
+    pause = rotation_view(standing).switchover.pause
     return RotationReport(
         rotation=standing.rotation,
         source=source.value,
@@ -193,7 +195,8 @@ def _rotation(lab: LabDir, policy: str, environ: Mapping[str, str], signals: _Si
         states=tuple(Lasted(span.state, _seconds(span)) for span in standing.spans),
         commits=tuple(Made(one.id, one.subject) for one in reversed(here.systems.repository.log(since=head))),
         audit=found,
-        bennu_pause_ms=float(pause) if pause else None,
+        bennu_pause_ms=pause.ms,
+        bennu_pause_predicted_ms=pause.predicted_ms,
         clients=clients,
         clients_before=quiet,
         new_processes=len(fresh),
@@ -264,7 +267,8 @@ def _text(report: DemoReport) -> str:
         lines.append(f"  {len(one.commits)} commits:")
         lines += [f"    {made.id[:8]} {made.subject}" for made in one.commits]
         lines.append(f"  writes: {one.audit.acknowledged} acknowledged so far, {len(one.audit.lost)} lost (read back from {Colour(one.target).cluster})")
-        pause = f"{one.bennu_pause_ms:.1f} ms by Bennu's clock; " if one.bennu_pause_ms is not None else ""
+        predicted = f" (predicted {one.bennu_pause_predicted_ms:.1f})" if one.bennu_pause_predicted_ms is not None else ""
+        pause = f"{one.bennu_pause_ms:.1f} ms by Bennu's clock{predicted}; " if one.bennu_pause_ms is not None else ""
         lines.append(
             f"  write pause: {pause}the users waited at most {one.clients.longest_wait_ms:.1f} ms for a write (median {one.clients.median_wait_ms:.1f}), "
             f"{one.clients.longest_silence_ms:.1f} ms without any acknowledgement (before: {one.clients_before.longest_silence_ms:.1f})"

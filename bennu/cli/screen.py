@@ -48,6 +48,8 @@ def _first(status: GroupStatus) -> RenderableType:
     table.add_row("state", state)
     if standing.rotation:
         table.add_row("rotation", f"{standing.rotation}  {standing.source} → {standing.target}" + (f"  {standing.ticket}" if standing.ticket else ""))
+    if words := status.rotation.switchover.pause.words():
+        table.add_row("write pause", words)
     if standing.reason:
         table.add_row("because", Text(standing.reason, style="yellow"))
     if standing.open and standing.awaiting and standing.lock:
@@ -139,7 +141,7 @@ def _network(status: GroupStatus) -> RenderableType:
     for arrow, answer, reason in status.survey.links:
         table.add_row("link", arrow, Text(answer, style="green" if answer == "open" else "red"), reason.partition(": ")[2] or reason)
     if status.survey.lag_bytes is not None:
-        table.add_row("lag", f"{status.survey.lag_bytes} bytes", "", "")
+        table.add_row("lag", f"{status.survey.lag_bytes} bytes", "", f"at most {status.survey.lag_upper_bytes}")
     for record, server, answer in status.survey.dns:
         table.add_row("dns", record, "", f"{answer} (at {server})")
     return Group(Text(""), table)

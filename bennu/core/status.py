@@ -47,8 +47,47 @@ class Survey:
     apps: tuple[AppView, ...] = ()
     links: tuple[tuple[str, str, str], ...] = ()
     dns: tuple[tuple[str, str, str], ...] = ()
-    lag_bytes: int | None = None
+    lag_bytes: int | None = None  # the lower estimate, by which gates decide
+    lag_upper_bytes: int | None = None
     problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pause:
+    """How long writes were held back, in ms as a client of the old master saw it: said before, and measured. None = not yet."""
+
+    predicted_ms: float | None = None
+    ms: float | None = None
+
+    def words(self) -> str:
+        """For an operator; empty while nothing is known."""
+        if self.ms is None:
+            return "" if self.predicted_ms is None else f"predicted {self.predicted_ms:.1f} ms"
+        return f"{self.ms:.1f} ms" + ("" if self.predicted_ms is None else f", predicted {self.predicted_ms:.1f} ms")
+
+
+@dataclass(frozen=True)
+class Switchover:
+    """S6 of a rotation, in figures."""
+
+    pause: Pause = Pause()
+
+
+@dataclass(frozen=True)
+class RotationView:
+    """The last rotation: its id, and what was measured of it."""
+
+    id: str = ""
+    switchover: Switchover = Switchover()
+
+
+def rotation_view(standing: Standing) -> RotationView:
+    """From the facts of the journal. After a reverse switchover they are that one's: the last hand-over's."""
+
+    def number(name: str) -> float | None:
+        return float(standing.facts[name]) if standing.facts.get(name) else None
+
+    return RotationView(standing.rotation, Switchover(Pause(number("pause.predicted_ms"), number("pause.ms"))))
 
 
 @dataclass(frozen=True)
@@ -61,6 +100,7 @@ class GroupStatus:
     now: str
     fresh_at: str = ""
     stale: str = ""
+    rotation: RotationView = RotationView()
 
 
 def writers(survey: Survey) -> str:

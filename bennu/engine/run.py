@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from bennu.core import fsm
 from bennu.core.record import Kind
 from bennu.core.states import Direction, Event, State, Status
+from bennu.core.status import rotation_view
 from bennu.core.verdict import opened
 from bennu.engine import lock
 from bennu.engine.journal import Entry
@@ -359,7 +360,8 @@ class Engine:
         return Progress(Mark.STATE, state, status, text=event.value)
 
     def _finish(self) -> Progress:
-        return Progress(Mark.END, self.state, Status.DONE, text=f"rotation {self.world.rotation.id} is over")
+        pause = rotation_view(self.lookout.journal.standing).switchover.pause.words()
+        return Progress(Mark.END, self.state, Status.DONE, text=f"rotation {self.world.rotation.id} is over" + (f"; write pause: {pause}" if pause else ""))
 
 
 def _message(subject: str, body: str, lines: Mapping[str, str]) -> str:

@@ -31,8 +31,9 @@ def surveyed(world: World, standing: Standing) -> Survey:
     links = _links(world) if both and standing.state.number >= State.MESH_LINKING.number else ()
     lag = None
     if both and world.conf.redis and State.DATA_SYNCING.number <= standing.state.number <= State.TRAFFIC_CANARY.number:
-        lag = _asked(lambda: lag_point(world).lower, problems)
-    return Survey(clusters, apps, links, _dns(world), lag, tuple(dict.fromkeys(problems)))
+        lag = _asked(lambda: lag_point(world), problems)
+    said = tuple(dict.fromkeys(problems))
+    return Survey(clusters, apps, links, _dns(world), lag.lower if lag else None, lag.upper if lag else None, said)
 
 
 def _asked(question: Callable[[], T], problems: list[str]) -> T | None:

@@ -23,7 +23,7 @@ from bennu.core.plan import Plan
 from bennu.core.policy import Policy, named, overridden
 from bennu.core.standing import Standing
 from bennu.core.states import Direction, Event, State
-from bennu.core.status import GroupStatus
+from bennu.core.status import GroupStatus, rotation_view
 from bennu.engine import lock
 from bennu.engine.journal import Holder, Journal
 from bennu.engine.preview import planned
@@ -118,7 +118,7 @@ class Session:
         world = self.world(self._rotation(standing) if standing.open else self.idle())
         fetched = freshness.fetched_at.isoformat(timespec="seconds") if freshness.fetched_at else "never"
         now = datetime.now().astimezone().isoformat(timespec="seconds")
-        return GroupStatus(str(self.group), standing, survey.surveyed(world, standing), now, fetched, freshness.problem)
+        return GroupStatus(str(self.group), standing, survey.surveyed(world, standing), now, fetched, freshness.problem, rotation_view(standing))
 
     def history(self) -> tuple[History, str]:
         """The authority in every commit of the branch, freshly fetched; and what kept it from being fresh (empty: nothing)."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from bennu.cli.output import plain
 from bennu.core.clusters import Colour
 from bennu.core.record import Kind
 from bennu.core.states import State
@@ -199,3 +200,14 @@ def test_a_stop_in_the_middle_of_a_keep_source_rotation_does_not_forget_the_wish
     Pilot(world, ANN).start(Wishes(auto_promote=True, keep_source=True, stop_after=State.DATA_SYNCING), options=("keep-source",))
     assert fresh_take(world, BOB).error is None
     at_rest(world, Colour.GREEN, Colour.BLUE)
+
+
+def test_the_status_has_the_pause_as_predicted_and_as_measured() -> None:
+    world = entered(State.SWITCHOVER_LOCKED)
+    pilot = Pilot(world)
+    assert plain(pilot.session.status())["rotation"]["switchover"]["pause"] == {"predicted_ms": None, "ms": None}
+    outcome = pilot.resume()
+    pause = plain(pilot.session.status())["rotation"]["switchover"]["pause"]
+    assert pause["predicted_ms"] > 0
+    assert pause["ms"] is not None
+    assert f"predicted {pause['predicted_ms']:.1f} ms" in outcome.progress[-1].text

@@ -10,7 +10,7 @@ from bennu.core.clusters import Colour, Role
 from bennu.core.plan import Plan, Planned, remaining
 from bennu.core.standing import Lock, Standing
 from bennu.core.states import Direction, State, Status
-from bennu.core.status import ClusterView, Survey, headline, on_interrupt, rollback_costs, writers
+from bennu.core.status import ClusterView, Pause, Survey, headline, on_interrupt, rollback_costs, rotation_view, writers
 
 BLUE = ClusterView(Colour.BLUE, exists=True, role=Role.ACTIVE, redis_master=True, master_live=True)
 GREEN = ClusterView(Colour.GREEN, exists=True, role=Role.WARM, redis_master=False, master_live=False)
@@ -124,3 +124,13 @@ def test_what_remains_keeps_its_order_and_leaves_out_what_is_done() -> None:
     assert remaining(STEPS, frozenset({"provisioning.up"})) == (STEPS[0], STEPS[2])
     assert remaining(iter(STEPS), frozenset(step.step for step in STEPS)) == ()
     assert remaining(STEPS, frozenset({"provisioning"})) == STEPS, "a phase's name is no step's"
+
+
+def test_the_pause_is_said_before_and_after() -> None:
+    seen = rotation_view(Standing(rotation="prod-us-east-1-3", facts={"pause.predicted_ms": "11.5"}))
+    assert (seen.id, seen.switchover.pause) == ("prod-us-east-1-3", Pause(11.5, None))
+    assert seen.switchover.pause.words() == "predicted 11.5 ms"
+    done = rotation_view(Standing(facts={"pause.predicted_ms": "11.5", "pause.ms": "12.0"})).switchover.pause
+    assert done.words() == "12.0 ms, predicted 11.5 ms"
+    assert Pause().words() == ""
+    assert Pause(ms=0.0).words() == "0.0 ms"
