@@ -13,6 +13,7 @@ from bennu.phases.data_syncing import lag_point
 from bennu.phases.mesh_linking import view
 from bennu.phases.operators import role_givers
 from bennu.phases.reconciled import answered, applied, hurry
+from bennu.phases.redis_pod import by_manifest, rewrite_outlives
 from bennu.phases.section import server
 from bennu.ports.redis import Observation
 
@@ -36,7 +37,9 @@ class Precheck(GateStep):
             ending = _expiring(world)
             return failed(f"{'; '.join(ending)}: log in again, then go on") if ending else opened("no Redis in the clusters: the pointer alone is handed over")
         source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
-        return precheck(server(source), server(target), _around(world, source, target), one_way="accept-one-way" in world.rotation.options)
+        outlives = rewrite_outlives(world, (world.rotation.source, source), (world.rotation.target, target))
+        found = precheck(server(source), server(target), _around(world, source, target), one_way="accept-one-way" in world.rotation.options)
+        return found if outlives.is_open else worst([found, outlives])
 
     def _flux(self, world: World, colour: Colour) -> Verdict:
         """Asked to reconcile, it answers: the commit that flips both clusters is not left to a Flux that has been silent for who knows how long."""
@@ -59,7 +62,7 @@ def _around(world: World, source: Observation, target: Observation) -> Surroundi
         source_sees_online=any(replica.state == "online" for replica in source.replicas),
         read_only=(source.read_only_replica, target.read_only_replica),
         persistent=(source.aof or source.rdb_save, target.aof or target.rdb_save),
-        rewritable=(bool(source.config_file), bool(target.config_file)),
+        rewritable=(bool(source.config_file) or by_manifest(world), bool(target.config_file) or by_manifest(world)),
         busy=(source.saving_or_loading, target.saving_or_loading),
         cluster_mode=(source.cluster_mode, target.cluster_mode),
         sentinels=(source.sentinels, target.sentinels),

@@ -23,6 +23,7 @@ from bennu.phases.mesh_linking import expected_services
 from bennu.phases.operators import role_givers
 from bennu.phases.provisioning import is_pinned
 from bennu.phases.reconciled import suspended
+from bennu.phases.redis_pod import rewrite_outlives
 from bennu.phases.warm_directory import pointer_text
 from bennu.ports.kubernetes import Json, Kind, Ref
 
@@ -213,8 +214,9 @@ def redis_ready(world: World) -> Verdict:
         return failed("Redis Cluster mode cannot be handed over")
     if not (seen.aof or seen.rdb_save) and world.conf.redis[0].persistence == "required":
         return failed("the source's Redis has no persistence: a restart would empty both sides")
-    if not seen.config_file:
-        return failed("Redis runs without a configuration file: the fence could not outlive a restart")
+    outlives = rewrite_outlives(world, (world.rotation.source, seen))
+    if not outlives.is_open:
+        return outlives
     refused = world.systems.redis(world.rotation.source).profile().refused
     if refused:
         return failed(f"it refuses commands that the hand-over needs: {', '.join(refused)}")
