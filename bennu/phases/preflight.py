@@ -282,7 +282,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "apps.pointer",
         "how the apps read the pointer",
-        "docs/architecture.md says what each way needs; declare it under apps[].reads_pointer",
+        "docs/applications.md says what each way needs; declare it under apps[].reads_pointer",
         readings_borne_out,
     ),
     Check(
