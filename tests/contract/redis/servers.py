@@ -89,8 +89,12 @@ class RealHands:
         shown = self._password if password is None else password
         return RedisEndpoint("redis of cluster-blue", lambda: self.address, lambda: shown, timeout_s=3, tls=self._tls)
 
+    def command(self) -> list[str]:
+        """How it is started; the same at each start."""
+        return [self._program, str(self.folder / "redis.conf")]
+
     def start(self) -> None:
-        self._process = subprocess.Popen([self._program, str(self.folder / "redis.conf")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert self._process.stdout is not None
         said = []
         for line in self._process.stdout:
