@@ -34,7 +34,7 @@ from bennu.phases.hand_over import HandOver
 from bennu.phases.switchover_locked import GiveUp
 from bennu.ports.clock import Clock
 from bennu.ports.kubernetes import Kubernetes
-from bennu.ports.redis import Address, Credential, Critical, Member, Observation, RedisServer
+from bennu.ports.redis import Address, Credential, Critical, LastSave, Member, Observation, RedisServer
 from bennu.ports.repository import Repository
 from bennu.settings import Settings
 
@@ -217,6 +217,14 @@ class _Tapped:
     def lets_in(self, credential: Credential) -> bool:
         """See the port."""
         return self.real.lets_in(credential)
+
+    def last_save(self) -> LastSave:
+        """See the port."""
+        return self.real.last_save()
+
+    def begin_save(self) -> None:
+        """See the port."""
+        self.real.begin_save()
 
     def export(self) -> Iterator[Exported]:
         """See the port."""

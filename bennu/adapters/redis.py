@@ -23,7 +23,7 @@ from bennu.adapters.redis_tls import Untrusted
 from bennu.core.export import Entry
 from bennu.core.precheck import Profile
 from bennu.errors import BennuError, DependencyDown, GateRefused
-from bennu.ports.redis import Address, Credential, Critical, Member, Observation
+from bennu.ports.redis import Address, Credential, Critical, LastSave, Member, Observation
 
 T = TypeVar("T")
 __all__ = ["RedisEndpoint", "RedisOverSocket"]
@@ -150,6 +150,19 @@ class RedisOverSocket:
         followed, _ = self._asked(("REPLICAOF", master.host, master.port), ("CONFIG", "REWRITE"))
         if isinstance(followed, Refusal):
             raise GateRefused(f"{self.name} refuses REPLICAOF: {followed.text}")
+
+    def last_save(self) -> LastSave:
+        """See the port."""
+        try:
+            return reading.last_save(self._asked(*reading.SAVES))
+        except reading.Unreadable as error:
+            raise self._down(str(error)) from None
+
+    def begin_save(self) -> None:
+        """See the port."""
+        (said,) = self._asked(("BGSAVE",))
+        if isinstance(said, Refusal):
+            raise GateRefused(f"{self.name} refuses BGSAVE: {said.text}")
 
     def export(self) -> Iterator[Entry]:
         """See the port. Over a connection of its own."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bennu.adapters.redis_link import Refusal, Reply
-from bennu.ports.redis import Address, Observation, Position, Replica
+from bennu.ports.redis import Address, LastSave, Observation, Position, Replica
 
 # What ``observation`` needs, in this order, in one write. CONFIG may be missing or forbidden (managed services): then what it would say counts as unsafe.
 QUESTIONS: tuple[tuple[str, ...], ...] = (
@@ -18,6 +18,7 @@ QUESTIONS: tuple[tuple[str, ...], ...] = (
     ("PUBSUB", "NUMSUB", "__sentinel__:hello"),
     ("CONFIG", "GET", "tls-replication"),
 )
+SAVES: tuple[tuple[str, ...], ...] = (("LASTSAVE",), ("TIME",), ("INFO", "persistence"), ("CONFIG", "GET", "dir"), ("CONFIG", "GET", "dbfilename"))
 POSITION: tuple[tuple[str, ...], ...] = (("ROLE",), ("INFO", "replication"))
 _NO_REPLID = "0" * 40
 
@@ -92,6 +93,17 @@ def position(replies: Sequence[Reply]) -> Position:
     if isinstance(role, Refusal):
         raise Unreadable(role.text)
     return Position(role[0] == "master", _offset(facts, role), facts.get("master_replid", ""))
+
+
+def last_save(replies: Sequence[Reply]) -> LastSave:
+    """From the replies to SAVES. Raises Unreadable."""
+    at, now, facts = replies[0], replies[1], info(replies[2])
+    for reply in (at, now):
+        if isinstance(reply, Refusal):
+            raise Unreadable(reply.text)
+    running = facts.get("rdb_bgsave_in_progress") == "1" or facts.get("aof_rewrite_in_progress") == "1"
+    path = f"{_config(replies[3])}/{_config(replies[4])}"
+    return LastSave(int(at), int(now[0]), running, facts.get("rdb_last_bgsave_status") == "ok", path)
 
 
 def clients(reply: Reply) -> Iterator[Client]:

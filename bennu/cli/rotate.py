@@ -42,6 +42,9 @@ def start(
     adopt: Annotated[bool, typer.Option("--adopt", help="Take a target that exists already as it is.")] = False,
     keep_source: Annotated[bool, typer.Option("--keep-source", help="Keep the old cluster; 'rotate cleanup' takes it down later.")] = False,
     accept_one_way: Annotated[bool, typer.Option("--accept-one-way", help="Go on although a rollback after the promotion may lose writes.")] = False,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="Have the source's Redis write a snapshot (BGSAVE) before the hand-over; its name is kept.")
+    ] = False,
     stop_after: StopAfterOption = "",
     yes: YesOption = False,
     no_input: NoInputOption = False,
@@ -56,7 +59,7 @@ def start(
     from bennu.cli.driving import driven
 
     here = session(repo, config, group, policy=policy, no_input=no_input)
-    accepted = tuple(name for name, on in (("adopt", adopt), ("accept-one-way", accept_one_way), ("keep-source", keep_source)) if on)
+    accepted = tuple(name for name, on in (("adopt", adopt), ("accept-one-way", accept_one_way), ("keep-source", keep_source), ("snapshot", snapshot)) if on)
     rotation = here.proposed(to, accepted, ticket=ticket, only_fresh=True)
     here.preflight(rotation)
     if sys.stdin.isatty() and not no_input:

@@ -71,6 +71,7 @@ class Switchover:
     """S6 of a rotation, in figures."""
 
     pause: Pause = Pause()
+    snapshot: str = ""  # the file that --snapshot had the source write
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def rotation_view(standing: Standing) -> RotationView:
     def number(name: str) -> float | None:
         return float(standing.facts[name]) if standing.facts.get(name) else None
 
-    return RotationView(standing.rotation, Switchover(Pause(number("pause.predicted_ms"), number("pause.ms"))))
+    return RotationView(standing.rotation, Switchover(Pause(number("pause.predicted_ms"), number("pause.ms")), standing.facts.get("snapshot.path", "")))
 
 
 @dataclass(frozen=True)

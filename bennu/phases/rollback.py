@@ -5,6 +5,8 @@ Traffic goes back before anything is unlinked, and the target is destroyed last.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bennu.core.states import State
 from bennu.core.verdict import Verdict, opened
 from bennu.manifests import tree
@@ -14,6 +16,7 @@ from bennu.phases.base import Effect, Pen, Seen, Step, World
 from bennu.phases.divergence import HandBack, Judge, Keep, is_broken
 from bennu.phases.precheck import Precheck
 from bennu.phases.promoted import Dns, Ttl
+from bennu.phases.snapshot import OPTION
 from bennu.phases.traffic_canary import ToSource
 
 
@@ -87,7 +90,7 @@ def reverse(world: World) -> tuple[Step, ...]:
     dns: tuple[Step, ...] = (Dns("source", "rollback.dns"), Ttl("source", "rollback.ttl")) if world.conf.dns is not None else ()
     instead: dict[str, Step | None] = {HandBack.id: Swapped(HandBack()), Precheck.id: None}
     found: list[Step] = []
-    for step in switchover_locked.forward_steps(world):
+    for step in switchover_locked.forward_steps(replace(world, rotation=replace(world.rotation, options=world.rotation.options - {OPTION}))):
         found.append(PastLink(Swapped(step), instead[step.id]) if step.id in instead else Swapped(step))
         found += [Keep()] if step.id == HandBack.id else []
     return (*found, BackToSource(), *dns)

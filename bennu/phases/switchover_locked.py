@@ -19,6 +19,7 @@ from bennu.phases.hand_over import HandOver
 from bennu.phases.pointer import Pointers, desired
 from bennu.phases.precheck import Precheck
 from bennu.phases.reconciled import applied, hurry
+from bennu.phases.snapshot import OPTION, Snapshot
 from bennu.phases.traffic_canary import ToSource
 from bennu.ports.redis import Observation
 from bennu.ports.repository import Edit
@@ -162,7 +163,8 @@ def _named(world: World, colour: Colour) -> bool:
 def _steps(world: World) -> tuple[Step, ...]:
     stop = (Stop(at_source=True, step_id="switchover-locked.stop-active-only"),) if world.conf.active_only else ()
     start = (Start(at_source=False, step_id="switchover-locked.start-active-only"),) if world.conf.active_only else ()
-    return (Precheck(), *stop, HandOver(), FlipCommit(), FluxBack(), *start)
+    snapshot = (Snapshot(),) if OPTION in world.rotation.options and world.conf.redis else ()
+    return (*snapshot, Precheck(), *stop, HandOver(), FlipCommit(), FluxBack(), *start)
 
 
 def forward_steps(world: World) -> tuple[Step, ...]:

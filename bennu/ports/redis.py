@@ -85,6 +85,17 @@ class Member:
 
 
 @dataclass(frozen=True)
+class LastSave:
+    """A server's RDB file: ``at`` is when it was last written and ``now`` the server's own time (both whole seconds since 1970), ``succeeded`` how the last try ended."""
+
+    at: int
+    now: int
+    running: bool
+    succeeded: bool
+    path: str
+
+
+@dataclass(frozen=True)
 class Position:
     """Where a server stands: ``offset`` bytes of the history *replid*."""
 
@@ -171,6 +182,12 @@ class RedisServer(Protocol):
 
     def kill_named(self, rotation: str, below_epoch: int) -> int:
         """Cut the connections named ``bennu-<rotation>-<n>`` with n < *below_epoch*; returns how many, 0 being confirmed by a second CLIENT LIST."""
+
+    def last_save(self) -> LastSave:
+        """By LASTSAVE, TIME, INFO and CONFIG GET: the proof of a snapshot, and its name."""
+
+    def begin_save(self) -> None:
+        """``BGSAVE``. Raises GateRefused where the server will not (a save or a rewrite is running)."""
 
     def export(self) -> Iterator[Entry]:
         """Every key with its payload, once each. Exact on a server that accepts no writes; on another, a key written meanwhile is old or new."""

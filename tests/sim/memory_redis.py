@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from bennu.core.export import Entry
 from bennu.core.precheck import Profile
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
-from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, Member, Observation, Position, Replica
+from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, LastSave, Member, Observation, Position, Replica
 
 _numbers = itertools.count(1)
 
@@ -130,6 +130,7 @@ class MemoryRedis:
         self.written_master: Address | None = None  # what the configuration file says of the role
         self.masterauth = ""
         self.paused_until = 0.0
+        self.saved_at = 0
         self.connections: list[Connection] = []
 
     @property
@@ -176,6 +177,16 @@ class MemoryRedis:
     def lets_in(self, credential: Credential) -> bool:
         self._answering()
         return not self.knobs.password or credential.password == self.knobs.password
+
+    def last_save(self) -> LastSave:
+        self._answering()
+        return LastSave(self.saved_at, int(self.now()), self.knobs.saving, True, "/data/dump.rdb")
+
+    def begin_save(self) -> None:
+        self._answering()
+        if self.knobs.saving:
+            raise GateRefused(f"{self.name} refuses BGSAVE: ERR Background save already in progress")
+        self.saved_at = int(self.now())
 
     def export(self) -> Iterator[Entry]:
         self._answering()

@@ -99,3 +99,16 @@ def test_a_replica_whose_master_died_says_that_its_link_is_down(linked: tuple[Ha
         target._memory._net.settle()
     until(lambda: not target.server.observe().link_up, "the link is seen to be down")
     assert target.server.observe().offset >= reached
+
+
+def test_a_snapshot_is_proved_by_the_servers_own_clock(both: tuple[Hands, Hands]) -> None:
+    server = both[0].server
+    before = server.last_save()
+    assert not before.running
+    assert before.path.endswith("/dump.rdb")
+    until(lambda: server.last_save().now > before.at, "a second passes at the server")
+    server.begin_save()
+    until(lambda: not server.last_save().running, "it is written")
+    after = server.last_save()
+    assert after.succeeded
+    assert after.at > before.at
