@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,8 @@ _PACE = threading.Event()  # never set: a wait between two looks at a condition
 
 def awaited(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
     """Look until *condition* holds. Raises TimeoutError."""
-    for _ in range(int(seconds / 0.01)):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         if condition():
             return
         _PACE.wait(0.01)

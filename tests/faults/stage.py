@@ -46,6 +46,27 @@ class Server(RealHands):
         self.stop()
         self.way.stop()
 
+    def lose_config(self) -> None:
+        """Its configuration cannot be written any more, as one that is mounted from a ConfigMap."""
+        self._kept = (self._folder / "redis.conf").read_text(encoding="utf-8")
+        self.lose_config_file()
+
+    def find_config(self) -> None:
+        """It is there again, as it was when it was lost."""
+        (self._folder / "redis.conf").rmdir()
+        (self._folder / "redis.conf").write_text(self._kept, encoding="utf-8")
+
+    def follows(self, master: Server) -> None:
+        """An operator's hand: what Bennu would not do without one."""
+        assert self.ask("REPLICAOF", master.way.address.host, master.way.address.port) == "OK"
+        # Else a later restart would bring the role of before back.
+        assert self.ask("CONFIG", "REWRITE") == "OK"
+
+    def leads(self) -> None:
+        """Likewise, as master."""
+        assert self.ask("REPLICAOF", "NO", "ONE") == "OK"
+        assert self.ask("CONFIG", "REWRITE") == "OK"
+
     def role(self) -> list[object]:
         """What ROLE says; empty where nothing is answered."""
         with suppress(ConnectionError):
@@ -176,6 +197,12 @@ class Case:
         """Somebody accepts writes: the users see as many again."""
         seen = self.users.acknowledged()
         awaited(lambda: self.users.acknowledged() >= seen + 2 * WRITERS, "writes that are acknowledged")
+
+    def held(self, *stops: Stop, policy: dict[str, float] | None = None) -> Tool:
+        """Start it, and return when it has stopped at the first of *stops*: what then happens to the servers happens at exactly that place."""
+        tool = self.tool(*stops, policy=policy)
+        assert tool.stopped(), tool.story()
+        return tool
 
     def freeze(self, tool: Tool) -> None:
         """Leave *tool*, which has stopped, alone until its pause is over."""
