@@ -62,6 +62,8 @@ class Policy:
     # Phase 8: requests a second that may still reach the source.
     residual_rps: float = 0.5
     drain_window_s: float = 60
+    # A fence by manifest: a ConfigMap is in a running pod after the kubelet's sync (60 s) and the age of its cache, 90 s at the most.
+    kubelet_sync_s: float = 90
     # Performance requirements.
     poll_s: float = 2.0
     status_s: float = 1.0
@@ -95,6 +97,7 @@ LAB = Policy(
     watch_after_release_s=2,
     dns_ttl_s=2,
     drain_window_s=3,
+    kubelet_sync_s=2,
     retry_s=1,
     poll_s=0.25,
     status_s=0.5,

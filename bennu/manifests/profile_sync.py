@@ -25,6 +25,14 @@ def with_variant(text: str, variant: str, file: str) -> str:
     return yaml_edit.set_value(text, target, ("spec", "inputs", 0, VARIANT), variant, file)
 
 
+def variant(text: str, file: str) -> str:
+    """The Redis variant that it says; empty where it has no such input."""
+    for one in yaml_read.objects(text, file):
+        if one.get("kind") == "ResourceSet" and _input(one, file):
+            return str(yaml_read.mappings(one, ("spec", "inputs"), file)[0][VARIANT])
+    return ""
+
+
 def _input(one: dict[str, Any], file: str) -> bool:
     inputs = yaml_read.mappings(one, ("spec", "inputs"), file)
     return bool(inputs) and VARIANT in inputs[0]

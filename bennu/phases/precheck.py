@@ -10,6 +10,7 @@ from bennu.core.precheck import Surroundings, precheck
 from bennu.core.verdict import Verdict, failed, opened, shut, worst
 from bennu.phases.base import GateStep, World
 from bennu.phases.data_syncing import lag_point
+from bennu.phases.fence_manifest import may_arm
 from bennu.phases.mesh_linking import view
 from bennu.phases.operators import role_givers
 from bennu.phases.reconciled import answered, applied, hurry
@@ -37,7 +38,7 @@ class Precheck(GateStep):
             ending = _expiring(world)
             return failed(f"{'; '.join(ending)}: log in again, then go on") if ending else opened("no Redis in the clusters: the pointer alone is handed over")
         source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
-        outlives = rewrite_outlives(world, (world.rotation.source, source), (world.rotation.target, target))
+        outlives = worst([rewrite_outlives(world, (world.rotation.source, source), (world.rotation.target, target)), may_arm(world)])
         found = precheck(server(source), server(target), _around(world, source, target), one_way="accept-one-way" in world.rotation.options)
         return found if outlives.is_open else worst([found, outlives])
 

@@ -18,13 +18,14 @@ from bennu.phases.app_pointer import pause_promised, readings_borne_out
 from bennu.phases.base import World
 from bennu.phases.dns_writer import record_writer
 from bennu.phases.draining import declared
+from bennu.phases.fence_manifest import left_armed, may_arm
 from bennu.phases.kinds import CRONJOB, DEPLOYMENT, EXPORTED, FLUX_OWNER, SERVICE, labels_of, name_of, namespace_of, ref_of
 from bennu.phases.mesh_linking import expected_services
 from bennu.phases.operators import role_givers
 from bennu.phases.provisioning import is_pinned
 from bennu.phases.reconciled import suspended
 from bennu.phases.redis_pod import rewrite_outlives
-from bennu.phases.warm_directory import pointer_text
+from bennu.phases.warm_directory import HOT, pointer_text
 from bennu.ports.kubernetes import Json, Kind, Ref
 
 _SYSTEM = ("kube-system", "kube-public", "kube-node-lease")
@@ -294,6 +295,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check("state.declared", "state that would be lost", "list it under elsewhere (external, moved or disposable)", state_declared),
     Check("redis.source", "the source's Redis", "docs/architecture.md says what a hand-over needs", redis_ready),
+    Check("redis.fence", "a fence outlives a restart", "docs/switchover.md says what a catalog must look like", may_arm),
+    Check("redis.armed", "no fence left armed", f"write {HOT} there again", left_armed),
     Check("redis.operator", "nobody else moves Redis", "run Redis as a plain StatefulSet, or redis: [] for a managed one", redis_not_operated),
     Check("metrics.source", "Prometheus", "check metrics.prometheus.url and metrics.selector", metrics_answer),
     Check("dns.writer", "who writes the records", "mend ExternalDNS' flags, or dns.controller and dns.txt_owner", record_writer),

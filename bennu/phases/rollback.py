@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bennu.core.policy import Policy
 from bennu.core.states import State
 from bennu.core.verdict import Verdict, opened
 from bennu.manifests import tree
@@ -74,6 +75,10 @@ class Swapped(Step):
     def gate(self, world: World) -> Verdict:
         """In the swapped world."""
         return self._step.gate(world.swapped())
+
+    def timeout_s(self, policy: Policy) -> float:
+        """As forward."""
+        return self._step.timeout_s(policy)
 
 
 def steps(world: World, state: State) -> tuple[Step, ...]:

@@ -26,8 +26,10 @@ from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, Replicatio
 from bennu.phases.app_pointer import slowest_reading
 from bennu.phases.base import Effect, Pen, StepAborted, World
 from bennu.phases.data_syncing import mirror_address
+from bennu.phases.fence_manifest import carries_alone, is_armed
 from bennu.phases.pointer import Pointers, desired, sets_maintenance
-from bennu.phases.section_errors import NotNow, only_forward, refusal
+from bennu.phases.redis_pod import by_manifest
+from bennu.phases.section_errors import NotNow, only_forward, refusal, restarted_armed
 from bennu.ports.redis import Address, Critical, Following, Observation
 
 # Nothing listens on port 1 of the loopback. The source must not be given the target's address before the promotion: were the target behind, the source would be
@@ -70,6 +72,7 @@ class Section:
         self._clock = world.systems.clock
         self._trips = RoundTrips(0.0, 0.0, 0.0)
         self._pause_ms = 0
+        self._carried = False  # by the manifest alone, where CONFIG REWRITE has no file
         self._began: float | None = None  # None: an earlier holder began the pause
         self._accepts = self._flipped = 0.0
 
@@ -120,6 +123,8 @@ class Section:
     def _announce(self) -> None:
         """Read the roles over these connections, and push the intent: the last Git round trip before the pause."""
         source, target = self._hands.source.observe(), self._hands.target.observe()
+        if not source.is_master and not target.is_master and by_manifest(self._world):
+            raise restarted_armed(source, target)
         if not source.is_master or target.is_master:
             raise StepAborted("source and target are not one master and its replica any more")
         if not target.link_up or target.replid != source.replid:
@@ -133,6 +138,7 @@ class Section:
             lag_threshold(source.offset - target.offset, self._world.policy.max_lag_bytes)
         except ReplicationLagError as error:
             raise NotNow(error.message) from error
+        self._armed()
         facts = {"intent.open": "true", "intent.replid": source.replid, "intent.source_run_id": source.run_id, "intent.target_run_id": target.run_id}
         facts["intent.at"] = self._clock.wall().isoformat(timespec="milliseconds")
         if self._facts.get("source.replid") in (source.replid, source.replid2):
@@ -148,6 +154,13 @@ class Section:
         elif self._world.conf.pointer.maintenance_mode == "auto":
             late = ", ".join(f"{app.name} ({app.reads_pointer})" for app in self._world.conf.apps if app.reads_pointer in ("file", "env"))
             self._pen.tell(f"{self._world.conf.pointer.keys.maintenance} is left alone: {late} would still see it after the pause")
+
+    def _armed(self) -> None:
+        """Read again just before the intent: somebody may have put the manifest back since the step that armed it."""
+        if by_manifest(self._world):
+            if not is_armed(self._world):
+                raise StepAborted("the source's manifest is not armed any more: a restart of the fenced source would have come back writable")
+            self._carried = carries_alone(self._world)
 
     def _promise(self) -> None:
         """Say how long writes will be held back, and stop here if that is more than was promised."""
@@ -190,7 +203,7 @@ class Section:
             # Nothing of the transaction ran, or it was taken back: the source is master.
             self._let_go()
             raise StepAborted(refused.message) from refused
-        if not fenced.persisted:
+        if not (fenced.persisted or self._carried):
             self._back_to_source()
             raise StepAborted("the fence could not be written to the source's configuration: a restart would have come back writable")
         if not self._reaches(target, fenced.offset, self._withdraw):

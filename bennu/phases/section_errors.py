@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from bennu.core.switchover import Decision, Todo
 from bennu.errors import NOTHING, BennuError, DependencyDown, DurableStateError, GateRefused, OperatorNeeded, StoppedSafe
 from bennu.phases.base import StepAborted
+from bennu.ports.redis import Observation
 
 _FORWARD = "the target is master; the old master is fenced and accepts no write"
 
@@ -28,6 +29,15 @@ def only_forward() -> Iterator[None]:
             error.changed = _FORWARD
         error.next_step = error.next_step or "bennu rotate resume"
         raise
+
+
+def restarted_armed(source: Observation, target: Observation) -> OperatorNeeded:
+    """The source came back parked from a restart between the arming and the intent: nothing was promoted, nobody writes, and only a human can say that its data are whole."""
+    return OperatorNeeded(
+        f"the source's Redis restarted while its fence was armed, and came back parked: nobody accepts writes. It holds {source.keys} keys, the target {target.keys}",
+        changed="nothing was promoted; both pointers name the source",
+        next_step="where the source's data are whole, say REPLICAOF NO ONE to it, then bennu rotate abort or resume",
+    )
 
 
 def refusal(decision: Decision) -> BennuError:

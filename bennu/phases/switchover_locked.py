@@ -15,10 +15,12 @@ from bennu.manifests import profile_sync, traffic_state, tree
 from bennu.phases import pointer, warm_directory
 from bennu.phases.active_only import Start, Stop
 from bennu.phases.base import Effect, GitStep, Pen, Phase, Seen, Step, World
+from bennu.phases.fence_manifest import Arm, Disarm
 from bennu.phases.hand_over import HandOver
 from bennu.phases.pointer import Pointers, desired
 from bennu.phases.precheck import Precheck
 from bennu.phases.reconciled import applied, hurry
+from bennu.phases.redis_pod import by_manifest
 from bennu.phases.snapshot import OPTION, Snapshot
 from bennu.phases.traffic_canary import ToSource
 from bennu.ports.redis import Observation
@@ -164,7 +166,9 @@ def _steps(world: World) -> tuple[Step, ...]:
     stop = (Stop(at_source=True, step_id="switchover-locked.stop-active-only"),) if world.conf.active_only else ()
     start = (Start(at_source=False, step_id="switchover-locked.start-active-only"),) if world.conf.active_only else ()
     snapshot = (Snapshot(),) if OPTION in world.rotation.options and world.conf.redis else ()
-    return (*snapshot, Precheck(), *stop, HandOver(), FlipCommit(), FluxBack(), *start)
+    # Before the workloads are stopped: a kubelet takes its time.
+    arm = (Arm(),) if by_manifest(world) else ()
+    return (*snapshot, Precheck(), *arm, *stop, HandOver(), FlipCommit(), FluxBack(), *start)
 
 
 def forward_steps(world: World) -> tuple[Step, ...]:
@@ -175,7 +179,8 @@ def forward_steps(world: World) -> tuple[Step, ...]:
 def retreat_steps(world: World) -> tuple[Step, ...]:
     """What is undone before the promotion; in the swapped world, that of a reverse switchover."""
     again = (Start(at_source=True, step_id="switchover-locked.restart-active-only"),) if world.conf.active_only else ()
-    return (GiveUp(), *again)
+    disarm = (Disarm(),) if by_manifest(world) else ()
+    return (GiveUp(), *disarm, *again)
 
 
 def _retreat(world: World) -> tuple[Step, ...]:

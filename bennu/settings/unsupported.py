@@ -87,7 +87,6 @@ GROUP_RULES: tuple[GroupRule, ...] = (
     ),
     GroupRule(("redis",), "one Redis a group, or [] where state lives elsewhere", lambda g: len(g.redis) > 1),
     _redis(("topology",), "only primary-replicas can be handed over", lambda r: r.topology != "primary-replicas"),
-    _redis(("fence", "persists_by"), "write config-rewrite", lambda r: r.fence.persists_by != "config-rewrite"),
     _redis(("fence", "restart_tested"), "leave it out; a written configuration is read back at the next start", lambda r: r.fence.restart_tested),
     _redis(("reverse",), "write required, and give --accept-one-way where it applies", lambda r: r.reverse != "required"),
     _redis(("persistence",), "write required", lambda r: r.persistence != "required"),

@@ -95,7 +95,9 @@ def files(*, redis: bool, apps: tuple[str, ...], dns: bool, keys: Keys, via: str
     for app in apps:
         found[f"catalogs/apps/{app}.yaml"] = f"{_deployment(app, 'payments')}---\n{_service(app, 'payments', 8080)}"
     for variant in ("hot-writer", "warm-reader") if redis else ():
-        found[f"catalogs/redis/{variant}/redis.yaml"] = f"{_service('redis', 'database', 6379)}---\n{_REDIS.replace('@VARIANT@', variant)}"
+        found[f"catalogs/redis/{variant}/redis.yaml"] = (
+            f"{_service('redis', 'database', 6379)}---\n{_REDIS.replace('@VARIANT@', variant).replace('@ROLE@', 'replicaof 127.0.0.1 1' if variant == 'warm-reader' else '')}"
+        )
     return found
 
 
@@ -251,12 +253,20 @@ spec: {schedule: "* * * * *"}
 _REDIS = """apiVersion: v1
 kind: ConfigMap
 metadata: {name: redis-config, namespace: database}
-data: {variant: @VARIANT@}
+data: {variant: @VARIANT@, role.conf: "@ROLE@"}
 ---
 apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: redis, namespace: database}
-spec: {replicas: 1}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: redis}}
+  template:
+    metadata: {labels: {app: redis}}
+    spec:
+      containers:
+        - {name: redis, args: [--include, /config/role.conf], volumeMounts: [{name: config, mountPath: /config}]}
+      volumes: [{name: config, configMap: {name: redis-config}}]
 """
 
 

@@ -147,7 +147,6 @@ REFUSED = {
     "groups.live/eu-west-1.pointer.write_service.via": 49,
     "groups.live/eu-west-1.redis[0].topology": 55,
     "groups.live/eu-west-1.redis[0].persistence": 62,
-    "groups.live/eu-west-1.redis[0].fence.persists_by": 64,
     "groups.live/eu-west-1.redis[0].fence.restart_tested": 64,
     "groups.live/eu-west-1.redis[0].reverse": 65,
     "groups.live/eu-west-1.apps[0].capacity.prescale": 75,
