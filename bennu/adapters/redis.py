@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from bennu.adapters import redis_profile as profiles
@@ -64,12 +65,19 @@ class RedisOverSocket:
         for gone in self._members.keys() - ways.keys():
             self._members.pop(gone).close()
         for name in ways.keys() - self._members.keys():
-            self._members[name] = RedisOverSocket(replace(self._endpoint, address=ways[name], timeout_s=_MEMBER_TIMEOUT_S))
+            self._members[name] = RedisOverSocket(replace(self._endpoint, address=partial(self._way, name), timeout_s=_MEMBER_TIMEOUT_S))
         if not ways:
             return ()
         with ThreadPoolExecutor(len(ways)) as pool:
             found = pool.map(lambda name: _answered(name, self._members[name]), ways)
             return tuple(one for one in found if one is not None)
+
+    def _way(self, member: str) -> Address:
+        """Where a pod is now: one of the same name may have come back with another address."""
+        way = self._ways().get(member)
+        if way is None:
+            raise ConnectionError(f"pod {member} is gone")
+        return way()
 
     @contextmanager
     def critical(self, name: str, member: str = "") -> Iterator[Critical]:

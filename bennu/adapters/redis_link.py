@@ -131,7 +131,9 @@ class Link:
         replies = self.send(*login, *introduction)
         auth, (named, *name) = replies[: len(login)], replies[len(login) :]
         # Without a password asked for, a needless AUTH is an error that harms nobody.
-        failed = [reply.text for reply in auth if isinstance(reply, Refusal) and "without any password configured" not in reply.text]
+        # Any other error may repeat what it was given ("unknown command, with args beginning with …"): only its code is passed on.
+        refusals = [reply for reply in auth if isinstance(reply, Refusal) and "without any password configured" not in reply.text]
+        failed = [reply.text if reply.code in _SHUT_OUT else f"AUTH was answered {reply.code}" for reply in refusals]
         if failed or (isinstance(named, Refusal) and named.code in _SHUT_OUT | ({"NOPERM"} if client_name else set())):
             self.close()
             raise WrongPassword((failed or [named.text])[0])

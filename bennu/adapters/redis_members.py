@@ -47,10 +47,12 @@ class Members:
         return self._ways
 
     def _read(self) -> None:
-        with suppress(BennuError):  # what cannot be listed now is asked for again; the last list stands
-            self._ways = self._listed()
-        with self._lock:
-            self._read_at, self._reading = time.monotonic(), None
+        try:
+            with suppress(BennuError):  # what cannot be listed now is asked for again; the last list stands
+                self._ways = self._listed()
+        finally:
+            with self._lock:
+                self._read_at, self._reading = time.monotonic(), None
 
     def _listed(self) -> Ways:
         direct = self._addresses()
@@ -69,6 +71,8 @@ class Members:
         found: Json = self._cluster.get(Ref(_ENDPOINTS, self._service, self._namespace)) or {}
         ways: dict[str, Callable[[], Address]] = {}
         for subset in found.get("subsets") or []:
+            if not subset.get("ports"):
+                continue
             for address in [*(subset.get("addresses") or []), *(subset.get("notReadyAddresses") or [])]:
                 pod = str((address.get("targetRef") or {}).get("name", address["ip"]))
                 ways[pod] = _fixed(Address(str(address["ip"]), int(subset["ports"][0]["port"])))

@@ -132,3 +132,16 @@ def test_a_frozen_server_loses_the_critical_connection_within_its_time_out(real:
         real.thaw()
         with pytest.raises(ConnectionError, match="in time"):
             critical.position()
+
+
+def test_a_server_without_auth_repeats_no_password(tmp_path: Path) -> None:
+    """Redis quotes the arguments of a command that it does not know."""
+    found = program("redis") or program("valkey")
+    assert found is not None
+    hands = RealHands(found, tmp_path / "renamed", more=('rename-command AUTH ""',))
+    try:
+        with pytest.raises(DependencyDown, match="AUTH was answered ERR") as caught:
+            RedisOverSocket(hands.endpoint(SECRET)).observe()
+        assert SECRET not in f"{caught.value} {caught.value.next_step} {caught.value.__cause__}"
+    finally:
+        hands.stop()
