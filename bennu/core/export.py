@@ -48,10 +48,13 @@ class Difference:
     differing: int
     names: tuple[str, ...]
 
-    def words(self) -> str:
-        """For an operator."""
-        some = f": {', '.join(self.names)}{' …' if self.only + self.differing > len(self.names) else ''}" if self.names else ""
-        return f"{self.only} keys that only it has, {self.differing} that differ{some}"
+    def counts(self) -> str:
+        """How many, and no names."""
+        return f"{self.only} keys that only it has, {self.differing} that differ"
+
+    def some(self) -> str:
+        """Some names, for an operator's eyes."""
+        return f": {', '.join(self.names)}{' …' if self.only + self.differing > len(self.names) else ''}" if self.names else ""
 
 
 def difference(given_up: Contents, kept: Contents, names: int = 5) -> Difference:

@@ -19,6 +19,8 @@ from bennu.core.clusters import Colour
 from bennu.core.verdict import Verdict, failed, opened
 from bennu.errors import ReplicationLagError, SplitBrainError
 
+SPLIT_BRAIN = "split.brain"  # the journal's fact that two masters were seen: from then on a difference between them is explained by nothing else
+
 
 def single_master(masters: Mapping[Colour, bool], what: str) -> None:
     """At most one colour may be True. *what* says whose view it is (``traffic-state in Git``, ``Redis roles``). Raises SplitBrainError."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from bennu.core import fsm
+from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.record import Kind
 from bennu.core.states import Direction, Event, State, Status
 from bennu.core.status import rotation_view
@@ -19,7 +20,7 @@ from bennu.engine.journal import Entry
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Wishes
 from bennu.engine.wait import Lookout, asked, at_safe_point, look_around, until_open
-from bennu.errors import BennuError, Interrupted, LockLost, Paused, RolledBack, StoppedSafe
+from bennu.errors import BennuError, Interrupted, LockLost, Paused, RolledBack, SplitBrainError, StoppedSafe
 from bennu.phases.base import Effect, GateStep, Phase, Step, StepAborted, World
 from bennu.ports.repository import Change
 
@@ -374,7 +375,9 @@ def left_alone(engine: Engine, error: BennuError) -> None:
     """The run ends by *error*: say so in the journal and let go of the lock, as far as the remote answers. Raises LockLost, which then is how it ends."""
     try:
         if not isinstance(error, Paused | RolledBack):
-            engine.lookout.journal.append(Entry(Kind.STATUS, data={"reason": error.message[:300]}, status=Status.FAILED))
+            # Whoever resumes must know: after two masters, a restart of one of them explains no difference between them any more.
+            found = (Entry(Kind.FACT, data={SPLIT_BRAIN: "true"}),) if isinstance(error, SplitBrainError) else ()
+            engine.lookout.journal.append(*found, Entry(Kind.STATUS, data={"reason": error.message[:300]}, status=Status.FAILED))
         if engine.lookout.journal.standing.lock is not None:
             lock.release(engine.lookout.journal)
     except LockLost:

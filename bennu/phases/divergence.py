@@ -12,10 +12,12 @@ from bennu.core.clusters import Colour
 from bennu.core.export import Contents, difference, lines
 from bennu.core.switchover import stray_bytes
 from bennu.core.verdict import Verdict, opened
-from bennu.errors import DependencyDown, OperatorNeeded
+from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, StoppedSafe
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
 from bennu.phases.pointer import Pointers, desired
+from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section import PARKING, Hands, server
+from bennu.phases.section_errors import only_forward
 from bennu.ports.redis import Observation
 
 ACCEPTED, LINK, STRAY = "loss.accepted", "reverse.link", "reverse.stray"
@@ -81,8 +83,10 @@ class Judge(Step):
             pen.tell("the reverse link is broken, and the old master holds all that the present one does")
             return Effect(found)
         (here, ours), (there, theirs) = kept(world, world.rotation.target, "present"), kept(world, world.rotation.source, "old")
-        would = f"going back would lose {_words(stray)} that only {world.rotation.target.cluster} has: {difference(ours, theirs).words()}"
-        pen.tell(f"{would}; kept in {here} and {there}")
+        found_out = difference(ours, theirs)
+        would = f"going back would lose {_words(stray)} that only {world.rotation.target.cluster} has: {found_out.counts()}"
+        # Names of keys may be names of people: on the operator's screen and in the files, not in the journal that an error goes into.
+        pen.tell(f"{would}{found_out.some()}; kept in {here} and {there}")
         if accepted(world):
             return Effect(found)
         raise OperatorNeeded(
@@ -138,17 +142,38 @@ class HandBack(Step):
 
     def _moved(self, world: World, pen: Pen, hands: Hands, pointers: Pointers) -> Effect:
         clock, begun = world.systems.clock, world.systems.clock.boot()
-        hands.source.fence(PARKING)
+        self._fence(world, hands)
         stray = self._stray(world, hands)
-        hands.target.make_master()
-        pointers.flip(desired(world, world.rotation.target))
-        paused = (clock.boot() - begun) * 1000
-        hands.source.unpause()
-        cut = hands.source.cut_clients()
+        with only_forward():
+            self._promote(hands)
+            pointers.flip(desired(world, world.rotation.target))
+            paused = (clock.boot() - begun) * 1000
+            hands.source.unpause()
+            cut = hands.source.cut_clients()
         pen.tell(
             f"writes were paused for {paused:.1f} ms; {world.rotation.source.cluster} stays fenced; {_words(stray)} are given up; {cut} connections were cut"
         )
         return Effect({"intent.open": "false", STRAY: "unknown" if stray is None else str(stray), "pause.ms": f"{paused:.1f}"})
+
+    def _fence(self, world: World, hands: Hands) -> None:
+        """The present master, so that it stays parked over a restart too; else it is made master again, and nothing was changed."""
+        try:
+            fenced = hands.source.fence(PARKING)
+        except (GateRefused, StoppedSafe) as refused:
+            raise StepAborted(refused.message) from refused
+        if not (fenced.persisted or by_manifest(world)):
+            hands.source.make_master()
+            raise StepAborted("the fence could not be written to the present master's configuration: a restart would have come back writable")
+
+    def _promote(self, hands: Hands) -> None:
+        try:
+            hands.target.make_master()
+        except GateRefused as refused:
+            if hands.target.position().is_master:
+                return
+            # Over a connection that still lives: it never was a master, and the pointers were not touched yet.
+            hands.source.make_master()
+            raise StepAborted(refused.message) from refused
 
     def _stray(self, world: World, hands: Hands) -> int | None:
         """What only the fenced server has: exact, since it writes no more. Un-fences it and refuses where that is more than was agreed to."""

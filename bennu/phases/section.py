@@ -19,10 +19,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 
-from bennu.core.invariants import lag_threshold
+from bennu.core.invariants import SPLIT_BRAIN, lag_threshold
 from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
 from bennu.core.switchover import Decision, Intent, Server, Todo, decide, may_attach, stray_bytes
-from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, ReplicationLagError, SplitBrainError, StoppedSafe
+from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded, ReplicationLagError, SplitBrainError, StoppedSafe
 from bennu.phases.app_pointer import slowest_reading
 from bennu.phases.base import Effect, Pen, StepAborted, World
 from bennu.phases.data_syncing import mirror_address
@@ -110,7 +110,9 @@ class Section:
         if todo is Todo.PROMOTE:
             return self._from_promotion()
         if todo is Todo.FENCE_SOURCE:
-            self._hands.source.fence(PARKING)
+            self._fence_a_second_master()
+        if todo is Todo.FENCE_SOURCE or (todo is Todo.FINISH and not (self._pointers.names(self._world.rotation.target) or self._restarted())):
+            # A target that no pointer names may be master by somebody else's hand. Before anybody is sent there, it must hold all that the source has.
             self._refuse_stray()
         if todo in (Todo.FINISH, Todo.FENCE_SOURCE):
             with only_forward():
@@ -230,7 +232,12 @@ class Section:
         if self._hands.target.position().is_master:
             return
         # The pointers first: none names a server that refuses while another accepts.
-        self._pointers.flip(self._at_source)
+        try:
+            self._pointers.flip(self._at_source)
+        except BennuError as error:
+            error.changed = "the source is fenced and the target refuses to be master: nobody accepts writes, and none is lost"
+            error.next_step = "bennu rotate resume, once the pointers can be written"
+            raise
         self._hands.source.make_master()
         self._hands.source.unpause()
         raise StepAborted(refused.message) from refused
@@ -255,8 +262,7 @@ class Section:
         """Attach the old master as a replica, cut who is still connected to it, verify."""
         pause = self._paused_ms()
         source, target = self._hands.source.observe(), self._hands.target.observe()
-        restarted = source.run_id != self._facts.get("intent.source_run_id", source.run_id)
-        if not may_attach(server(source), server(target), source_restarted=restarted):
+        if not may_attach(server(source), server(target), source_restarted=self._restarted(source)):
             stray = stray_bytes(server(source), server(target))
             raise OperatorNeeded(
                 f"the old master may hold writes that the new one does not ({'unknown' if stray is None else stray} bytes): it was not attached",
@@ -268,7 +274,12 @@ class Section:
         cut = self._hands.source.cut_clients()
         self._verify()
         self._pen.tell(f"writes were paused for {pause:.1f} ms; {cut} connections to the old master were cut")
-        return Effect(self._figures | {"intent.open": "false", "pause.ms": f"{pause:.1f}", "clients.cut": str(cut)})
+        return Effect(self._figures | {"intent.open": "false", SPLIT_BRAIN: "false", "pause.ms": f"{pause:.1f}", "clients.cut": str(cut)})
+
+    def _restarted(self, source: Observation | None = None) -> bool:
+        """Whether the armed source came back as another process. After two masters were seen that explains nothing any more: what only it had may have been acknowledged."""
+        seen = source or self._hands.source.observe()
+        return seen.run_id != self._facts.get("intent.source_run_id", seen.run_id) and self._facts.get(SPLIT_BRAIN) != "true"
 
     def _hold_pointers(self) -> None:
         """A reconciliation of Flux that had begun before it was held off may end now, and with Git's content, which names the old master until the next commit."""
@@ -331,6 +342,18 @@ class Section:
         """Un-fence without a look at the target, and keep in the journal that this history of the source's began before any promotion: nobody could tell that from a target that is gone."""
         self._pen.intend({"intent.withdrawn": self._back_to_source()})
 
+    def _fence_a_second_master(self) -> None:
+        try:
+            self._hands.source.fence(PARKING)
+        except (GateRefused, StoppedSafe) as refused:
+            raise SplitBrainError(
+                f"both servers are masters, and the source cannot be fenced: {refused.message}",
+                changed="nothing: both accept writes",
+                next_step="take the writers off one of them at once, then 'bennu rotate resume'",
+            ) from refused
+        self._pen.intend({SPLIT_BRAIN: "true"})
+        self._figures[SPLIT_BRAIN] = "true"
+
     def _refuse_stray(self) -> None:
         source, target = server(self._hands.source.observe()), server(self._hands.target.observe())
         stray = stray_bytes(source, target)
@@ -338,5 +361,5 @@ class Section:
             raise SplitBrainError(
                 f"both servers were masters and the old one holds {'an unknown number of' if stray is None else stray} bytes that the new one lacks",
                 changed="the source was fenced; nothing was attached",
-                next_step="dump both sides, decide which writes to keep, then 'bennu rotate resume'",
+                next_step="dump both sides and decide which writes to keep; once the old master follows the new one (REPLICAOF, by hand), 'bennu rotate resume' finishes",
             )

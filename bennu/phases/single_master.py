@@ -85,9 +85,9 @@ class MasterWatch:
 
 
 def _fenced(world: World, found: tuple[Master, ...], colour: Colour) -> SplitBrainError:
-    """Park the giving side's masters, each asked once more over the connection that fences it."""
+    """Park the giving side's masters, each asked once more over the connection that fences it. Two masters of one cluster are told, not fenced: which of them its apps use is not Bennu's to guess."""
     done, failed = [], []
-    for one in found:
+    for one in found if len({one.colour for one in found}) > 1 else ():
         if one.colour is not colour:
             continue
         try:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from bennu.core.states import State
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
-from bennu.errors import BennuError, Paused
+from bennu.errors import BennuError
 from bennu.phases.single_master import MasterWatch
 
 Look = Callable[[], BennuError | None]
@@ -42,16 +42,13 @@ def raised(engine: Engine, found: BennuError | None) -> None:
 
 @contextmanager
 def watched(engine: Engine) -> Iterator[Engine]:
-    """Watch while the context is open; after a run that ended well, until ``watch_after_release_s`` after the authority moved. Raises what was found after the run's end."""
+    """Watch while the context is open; after a run that ended, until ``watch_after_release_s`` after the authority moved. Raises what was found after the run's end."""
     watch, over = MasterWatch(), threading.Event()
     for look in looks(engine, watch):
         threading.Thread(target=_looking, args=(engine, look, over), name="bennu-single-master", daemon=True).start()
     try:
-        try:
-            yield engine
-        except Paused:
-            stay(engine, watch)
-            raise
+        # A run that pauses makes way at once: whoever goes on from there, or back, watches again.
+        yield engine
         stay(engine, watch)
     finally:
         over.set()
