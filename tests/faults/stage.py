@@ -48,13 +48,13 @@ class Server(RealHands):
 
     def lose_config(self) -> None:
         """Its configuration cannot be written any more, as one that is mounted from a ConfigMap."""
-        self._kept = (self._folder / "redis.conf").read_text(encoding="utf-8")
+        self._kept = (self.folder / "redis.conf").read_text(encoding="utf-8")
         self.lose_config_file()
 
     def find_config(self) -> None:
         """It is there again, as it was when it was lost."""
-        (self._folder / "redis.conf").rmdir()
-        (self._folder / "redis.conf").write_text(self._kept, encoding="utf-8")
+        (self.folder / "redis.conf").rmdir()
+        (self.folder / "redis.conf").write_text(self._kept, encoding="utf-8")
 
     def follows(self, master: Server) -> None:
         """An operator's hand: what Bennu would not do without one."""
@@ -248,7 +248,7 @@ class Stage:
     """The pair of one program, for all cases of a worker."""
 
     def __init__(self, program: str, folder: Path) -> None:
-        self._program, self._folder = program, folder
+        self._program, self.folder = program, folder
         self._pair: tuple[Server, Server] | None = None
         self._made = 0
 
@@ -257,7 +257,7 @@ class Stage:
         """A converged pair, its users and the watch. What is not converged afterwards is thrown away."""
         source, target = self._converged()
         self._made += 1
-        folder = self._folder / f"case-{self._made}"
+        folder = self.folder / f"case-{self._made}"
         folder.mkdir()
         with Watch(source, target) as watch:
             case = Case(source, target, folder, watch)
@@ -288,7 +288,7 @@ class Stage:
         with ExitStack() as stack:
             both = []
             for name in ("one", "two"):
-                both.append(Server(self._program, self._folder / f"{name}-{self._made}"))
+                both.append(Server(self._program, self.folder / f"{name}-{self._made}"))
                 stack.callback(both[-1].end)
             both[1].server.replicate(both[0].way.address)
             stack.pop_all()

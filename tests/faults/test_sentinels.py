@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from bennu.core.precheck import precheck
-from tests.contract.redis.conftest import REAL
-from tests.contract.redis.servers import RealHands, free_port, parking, program, until
-from tests.unit.core.test_precheck import OPEN, REPLICA, SOUND
+from tests.contract.redis.servers import REAL, RealHands, free_port, parking, program, until
+from tests.unit.core.test_precheck import SOUND
+from tests.unit.core.test_switchover import OPEN, REPLICA
 
 pytestmark = pytest.mark.faults
 NAME = "bennu-prod-us-east-1-7-1"

@@ -56,7 +56,13 @@ def overtaken(world: Universe) -> Outcome:
 
     taps = Taps(before=once("redis.blue.fence", runs_out))
     healed = once("redis.blue.make_master", lambda: world.net.heal(target, source))
-    taps.after = lambda call: (healed(call), world.net.heal(target, source) if call == "redis.blue.attach" else None)  # type: ignore[func-returns-value]
+
+    def after(call: str) -> None:
+        healed(call)
+        if call == "redis.blue.attach":
+            world.net.heal(target, source)
+
+    taps.after = after
     return Pilot(world, taps=taps).resume()
 
 

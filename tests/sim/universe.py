@@ -274,7 +274,7 @@ class Universe:
 
     def pointer(self, at: Colour) -> dict[str, str]:
         """The live pointer's data, by the specification's names."""
-        data = dict((self.clusters[at].at(Ref(CONFIGMAP, "global-traffic-state", "payments")) or {}).get("data") or {})
+        data: dict[str, str] = dict((self.clusters[at].at(Ref(CONFIGMAP, "global-traffic-state", "payments")) or {}).get("data") or {})
         names = {name: specified for specified, name in fleet.renamed(self.kit.keys).items()}
         return {names.get(key, key): value for key, value in data.items()}
 

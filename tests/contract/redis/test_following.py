@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.redis.conftest import REAL
-from tests.contract.redis.servers import RealHands, program, until
+from tests.contract.redis.servers import REAL, RealHands, program, until
 
 NAME = "bennu-prod-us-east-1-7-1"
 EVERY_S = 0.002

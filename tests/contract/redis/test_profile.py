@@ -10,8 +10,7 @@ import pytest
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.adapters.redis_link import Refusal
 from bennu.ports.redis import Credential
-from tests.contract.redis.conftest import REAL
-from tests.contract.redis.servers import RealHands, program
+from tests.contract.redis.servers import REAL, RealHands, program
 
 SECRET, OTHER = "open-sesame", "shop-secret"
 
