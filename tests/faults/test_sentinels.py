@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bennu.core.precheck import precheck
-from tests.contract.redis.servers import REAL, RealHands, free_port, parking, program, until
+from tests.contract.redis.servers import RealHands, free_port, parking, program, until
 from tests.unit.core.test_precheck import SOUND
 from tests.unit.core.test_switchover import OPEN, REPLICA
 
@@ -33,7 +33,7 @@ class Watched:
     target: RealHands
 
 
-@pytest.fixture(params=REAL)
+@pytest.fixture(params=["valkey", "redis"])
 def watched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Watched]:
     found = program(str(request.param))
     if found is None:

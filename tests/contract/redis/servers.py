@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import tenacity
 
@@ -56,6 +56,13 @@ def free_port() -> int:
 def parking() -> Address:
     """An address at which nothing listens."""
     return Address("127.0.0.1", 1)
+
+
+def _emptied(stream: IO[str]) -> None:
+    """Read to its end, which a child that saves may hold back a little longer than the server lives."""
+    with stream:
+        for _ in stream:
+            pass
 
 
 class RealHands:
@@ -104,15 +111,13 @@ class RealHands:
         else:
             self._process.wait()
             raise AssertionError(f"the server did not start: {''.join(said)}")
-        # Its further output must not fill the pipe.
-        os.set_blocking(self._process.stdout.fileno(), False)
+        # A pipe that nobody empties would fill up, and the server would hang in its next line of log.
+        threading.Thread(target=_emptied, args=(self._process.stdout,), daemon=True).start()
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
             self._process = None
 
     def crash(self) -> None:
