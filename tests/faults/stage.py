@@ -150,7 +150,7 @@ class Users:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge found. ``lost`` are acknowledged writes that the last master does not hold."""
+    """What the judge found. ``lost`` are acknowledged writes that are missing, counted on each of both servers: one that neither holds counts twice."""
 
     acknowledged: int
     lost: int
