@@ -81,6 +81,7 @@ def observation(replies: Sequence[Reply]) -> Observation:
         sentinels=sentinels[1] if isinstance(sentinels, list) and len(sentinels) == 2 else 0,
         blocked_clients=_int(facts, "blocked_clients"),
         tls_replication=_config(replies[6]) == "yes",
+        link_down_s=_int(facts, "master_link_down_since_seconds", -1),
     )
 
 

@@ -26,6 +26,11 @@ app = typer.Typer(help="Rotate a group from one cluster to the next.", no_args_i
 TakeOverOption = Annotated[
     str, typer.Option("--take-over", metavar="LOCK-ID", help="Take the lock over from a holder that died; 'rotate status' shows its id.")
 ]
+AcceptLossOption = Annotated[
+    bool, typer.Option("--accept-loss", help="Give up, by this word, what the side that goes holds alone. Nothing is given up without it.")
+]
+DrOption = Annotated[bool, typer.Option("--dr", help="Disaster: the source is dead. Go on without it (docs/disaster.md); refused while its Redis answers.")]
+GoneOption = Annotated[str, typer.Option("--gone", metavar="CLUSTER", help="Say, by its name, that nothing can write to this cluster any more.")]
 StopAfterOption = Annotated[str, typer.Option("--stop-after", metavar="STATE", help="End, resumable, when this state's steps are done (exit 10).")]
 
 
@@ -45,6 +50,9 @@ def start(
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="Have the source's Redis write a snapshot (BGSAVE) before the hand-over; its name is kept.")
     ] = False,
+    dr: DrOption = False,
+    accept_loss: AcceptLossOption = False,
+    gone: GoneOption = "",
     stop_after: StopAfterOption = "",
     yes: YesOption = False,
     no_input: NoInputOption = False,
@@ -59,6 +67,14 @@ def start(
     from bennu.cli.driving import driven
 
     here = session(repo, config, group, policy=policy, no_input=no_input)
+    _only_with_dr(dr, accept_loss=accept_loss, gone=gone)
+    if dr:
+        wished = wiring.wishes(stop_after=stop_after, timeout_s=timeout, accept_loss=accept_loss, dr=True, gone=gone)
+        lost = here.warm_beside(to, ticket=ticket)
+        confirmed(_disaster(here.judge_disaster(lost, {}, wished), lost), yes=yes, no_input=no_input)
+        with wiring.started(here, lost, wished) as engine:
+            driven(here, engine, output)
+        return
     accepted = tuple(name for name, on in (("adopt", adopt), ("accept-one-way", accept_one_way), ("keep-source", keep_source), ("snapshot", snapshot)) if on)
     rotation = here.proposed(to, accepted, ticket=ticket, only_fresh=True)
     here.preflight(rotation)
@@ -102,15 +118,34 @@ def promote(
     config: ConfigOption = None,
     group: GroupOption = "",
     policy: PolicyOption = "",
+    dr: DrOption = False,
+    accept_loss: AcceptLossOption = False,
+    gone: GoneOption = "",
+    take_over: TakeOverOption = "",
+    yes: YesOption = False,
     no_input: NoInputOption = False,
     timeout: TimeoutOption = 0,
     output: OutputOption = Format.TEXT,
 ) -> None:
-    """Say yes to the hand-over: to the holder that waits for it, or, where none lives, by going on here.
+    """Say yes to the hand-over: to the holder that waits for it, or, where none lives, by going on here. With --dr: without the source, which is dead.
 
     Example:  bennu rotate promote --group prod/us-east-1
     """
-    _ask_or_drive("promote", session(repo, config, group, policy=policy, no_input=no_input), timeout, output)
+    from bennu import wiring
+    from bennu.cli.driving import driven
+
+    here = session(repo, config, group, policy=policy, no_input=no_input)
+    _only_with_dr(dr, accept_loss=accept_loss, gone=gone)
+    if not dr:
+        _ask_or_drive("promote", here, timeout, output)
+        return
+    standing = here.standing()
+    here.refuse_disaster(standing, take_over=take_over)
+    wished = wiring.wishes(timeout_s=timeout, accept_loss=accept_loss, dr=True, gone=gone)
+    rotation = here.rotation(standing)
+    confirmed(_disaster(here.judge_disaster(rotation, standing.facts, wished), rotation), yes=yes, no_input=no_input)
+    with wiring.resumed(here, wished, take_over=take_over) as engine:
+        driven(here, engine, output)
 
 
 @app.command("rollback")
@@ -119,16 +154,15 @@ def rollback(
     config: ConfigOption = None,
     group: GroupOption = "",
     policy: PolicyOption = "",
-    accept_loss: Annotated[
-        bool,
-        typer.Option("--accept-loss", help="Go back past a broken reverse link although the present master's own writes are given up; they are kept in files."),
-    ] = False,
+    accept_loss: AcceptLossOption = False,
     yes: YesOption = False,
     no_input: NoInputOption = False,
     timeout: TimeoutOption = 0,
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Go back to the source: from S1–S5 at once, from S7 by a reverse switchover; refused from S8.
+
+    Past a broken reverse link, --accept-loss gives the present master's own writes up; they are kept in files.
 
     Example:  bennu rotate rollback --group prod/us-east-1 --yes
     """
@@ -180,6 +214,7 @@ def cleanup(
     config: ConfigOption = None,
     group: GroupOption = "",
     colour: Annotated[str, typer.Option("--colour", help="Which cluster to take down; never the write master.")] = "",
+    gone: GoneOption = "",
     policy: PolicyOption = "",
     yes: YesOption = False,
     no_input: NoInputOption = False,
@@ -194,10 +229,24 @@ def cleanup(
     from bennu.cli.driving import driven
 
     here = session(repo, config, group, policy=policy, no_input=no_input)
-    rotation = here.cleanup_of(colour)
+    rotation = here.cleanup_of(colour, gone=gone)
     confirmed(f"Destroy {rotation.source.cluster} of {rotation.group}?", yes=yes, no_input=no_input)
     with wiring.cleaning(here, rotation, wiring.wishes(timeout_s=timeout)) as engine:
         driven(here, engine, output)
+
+
+def _only_with_dr(dr: bool, *, accept_loss: bool, gone: str) -> None:
+    from bennu.errors import UsageError
+
+    if not dr and (accept_loss or gone):
+        raise UsageError("--accept-loss and --gone say what a disaster costs: they go with --dr", next_step="add --dr, or leave them out")
+
+
+def _disaster(lines: tuple[str, ...], rotation: object) -> str:
+    """What is known, and the question."""
+    for line in lines:
+        sys.stderr.write(f"bennu: {line}\n")
+    return f"Go on without {rotation.source.cluster}, and make {rotation.target.cluster} the write master?"  # type: ignore[attr-defined]  # wiring is imported late
 
 
 def _ask_or_drive(verb: str, here: object, timeout: float, output: Format, *, accept_loss: bool = False) -> None:

@@ -8,6 +8,7 @@ Rules:
    until the target was promoted; the phase guards that, with the servers' own roles.
 4. After promotion the way back is REVERSE: the same switchover with the roles swapped, lossless while the reverse link lives.
 5. From DRAINING there is no way back: the links are gone, and with them the replication that would make it lossless.
+6. A dead source's replica is promoted by DISASTER, never by itself: a human accepts the loss. Such a rotation ends by KEEP_SOURCE, since what the source acknowledged last is on its volumes alone.
 
 ``docs/state-machine.md`` is drawn from this table by ``python -m bennu.core.fsm``.
 """
@@ -47,6 +48,10 @@ TABLE: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
         (_S.PROMOTED, _E.REVERSE): _S.SWITCHOVER_LOCKED,
         # Added: `--keep-source` ends the rotation with two clusters, as the spec's S0 allows ("two clusters active"); `rotate cleanup` drains later.
         (_S.PROMOTED, _E.KEEP_SOURCE): _S.IDLE_STABLE,
+        # Added: the source died while a replica of it stands by, in a rotation or kept from one. What stands between here and the promotion asks the source, which answers nothing.
+        (_S.IDLE_STABLE, _E.DISASTER): _S.SWITCHOVER_LOCKED,
+        (_S.DATA_SYNCING, _E.DISASTER): _S.SWITCHOVER_LOCKED,
+        (_S.TRAFFIC_CANARY, _E.DISASTER): _S.SWITCHOVER_LOCKED,
     }
 )
 
@@ -64,6 +69,10 @@ _WHY_NOT: Final[Mapping[tuple[State, Event], str]] = MappingProxyType(
         (_S.IDLE_STABLE, _E.ROLLBACK): "no rotation is open",
         (_S.IDLE_STABLE, _E.HEALTH_VALIDATED): "no rotation is open",
         (_S.IDLE_STABLE, _E.ABORT): "no rotation is open",
+        **{
+            (state, _E.DISASTER): "the target holds no data yet: nothing can take over from the source"
+            for state in (_S.PROVISIONING, _S.BOOTSTRAPPING, _S.MESH_LINKING)
+        },
     }
 )
 

@@ -40,6 +40,7 @@ class Event(enum.StrEnum):
     ABORT = "abort"
     REVERSE = "reverse"
     KEEP_SOURCE = "keep-source"
+    DISASTER = "disaster"
 
 
 class Status(enum.StrEnum):

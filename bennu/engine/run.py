@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from bennu.core import fsm
+from bennu.core.disaster import BY, GONE
 from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.record import Kind
 from bennu.core.states import Direction, Event, State, Status
@@ -20,7 +21,7 @@ from bennu.engine.journal import Entry
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Wishes
 from bennu.engine.wait import Lookout, asked, at_safe_point, look_around, until_open
-from bennu.errors import BennuError, Interrupted, LockLost, Paused, RolledBack, SplitBrainError, StoppedSafe
+from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, Paused, RolledBack, SplitBrainError, StoppedSafe
 from bennu.phases.base import Effect, GateStep, Phase, Step, StepAborted, World
 from bennu.ports.repository import Change
 
@@ -30,7 +31,7 @@ Steps = tuple[Step, ...]
 @dataclass(frozen=True)
 class Runbook:
     """The lists that a run follows. ``rollback`` takes the state it starts from; ``judge`` is what is asked before S7's way back, while a no changes nothing; ``reverse`` is S7's way back, up to the authority being at the source, and
-    ``reverse_retreat`` what brings that to safety where it cannot go on.
+    ``reverse_retreat`` what brings that to safety where it cannot go on; ``disaster`` is what is asked before a dead source is given up.
     """
 
     phases: tuple[Phase, ...]
@@ -38,6 +39,7 @@ class Runbook:
     judge: Callable[[World], Steps]
     reverse: Callable[[World], Steps]
     reverse_retreat: Callable[[World], Steps]
+    disaster: Callable[[World], Steps]
 
     def phase(self, state: State) -> Phase:
         """The phase of a state."""
@@ -116,7 +118,9 @@ class Engine:
     # The three lists
 
     def _forward(self) -> Iterator[Progress]:
-        if self.state is State.IDLE_STABLE:
+        if self.wishes.dr or self._in_disaster():
+            yield from self._without_source()
+        elif self.state is State.IDLE_STABLE:
             yield self._enter(Event.START)
         while self.state is not State.IDLE_STABLE:
             phase = self.runbook.phase(self.state)
@@ -129,9 +133,30 @@ class Engine:
                 if phase.atomic and self.lookout.journal.standing.intent:
                     yield from self._retreat(phase, signal.message)
                 raise
-            event = Event.KEEP_SOURCE if phase.state is State.PROMOTED and self.wishes.keep_source else phase.leaves_by
+            event = Event.KEEP_SOURCE if phase.state is State.PROMOTED and (self.wishes.keep_source or self._in_disaster()) else phase.leaves_by
             yield self._enter(event)
         yield self._finish()
+
+    def _in_disaster(self) -> bool:
+        return bool(self.lookout.journal.standing.facts.get(BY))
+
+    def _without_source(self) -> Iterator[Progress]:
+        """A human says that the source is dead, and what may be lost by that. Both words are for this command alone: one that goes on later without them finds nothing agreed to."""
+        holder = self.lookout.journal.holder.name
+        self._write(Entry(Kind.FACT, data={"loss.accepted": holder if self.wishes.accept_loss else "", GONE: self.wishes.gone}))
+        if not self.wishes.dr:
+            return
+        before = self.state.number < State.SWITCHOVER_LOCKED.number
+        if before:
+            fsm.advance(self.state, Event.DISASTER)  # raises, in words, where nothing can take over
+        for step in self.runbook.disaster(self._now()):
+            yield from self._stuck_ends(step, self._quiet(self.state))
+        declared = Entry(Kind.FACT, data={BY: holder})
+        if before:
+            # In one swap: a canary that goes on must never find a disaster declared.
+            yield self._enter(Event.DISASTER, declared)
+        else:
+            self._write(declared)
 
     def _phase(self, phase: Phase) -> Iterator[Progress]:
         self._note(Status.RUNNING, "")
@@ -145,6 +170,11 @@ class Engine:
 
     def _back(self) -> Iterator[Progress]:
         state, direction = self.state, self.lookout.journal.standing.direction
+        if self._in_disaster():
+            raise GateRefused(
+                f"{self.world.rotation.source.cluster} was given up as dead: what it holds and what the group wrote since are two histories, and Bennu never joins them",
+                next_step="'bennu rotate resume' ends this rotation; a new one, to a fresh cluster, is the way on",
+            )
         # Given for this way back alone, and each time anew.
         self._write(Entry(Kind.FACT, data={"loss.accepted": self.lookout.journal.holder.name if self.wishes.accept_loss else ""}))
         if state is State.PROMOTED or (direction is Direction.REVERSE and state is State.SWITCHOVER_LOCKED):
@@ -350,14 +380,14 @@ class Engine:
     def _fail(self, reason: str) -> None:
         self._note(Status.FAILED, reason)
 
-    def _enter(self, event: Event) -> Progress:
+    def _enter(self, event: Event, *before: Entry) -> Progress:
         state = fsm.advance(self.state, event)
         status = Status.DONE if state is State.IDLE_STABLE else Status.RUNNING
         direction = Direction.FORWARD if state is State.IDLE_STABLE and event is not Event.ROLLBACK else None
         entered = Entry(Kind.STATE, data={"event": event.value}, state=state, status=status, direction=direction)
         # The last transition and the release in one swap: a holder that died between them would leave a lock with no rotation to take over.
         over = (Entry(Kind.RELEASE, state=state, status=status, direction=direction),) if state is State.IDLE_STABLE else ()
-        self.lookout.journal.append(entered, *over)
+        self.lookout.journal.append(*before, entered, *over)
         return Progress(Mark.STATE, state, status, text=event.value)
 
     def _finish(self) -> Progress:

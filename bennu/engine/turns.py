@@ -71,7 +71,7 @@ class Alarm:
 @dataclass(frozen=True)
 class Wishes:
     """How this run shall behave. ``stop_after``: pause when this state's steps are done. ``promote``: a human gave the promote already. ``accept_loss``: a way back past a broken reverse
-    link may give up what only the present master has.
+    link (or a hand-over without a source) may give up what only that side has. ``dr``: the source is dead, go on without it; ``gone``: the cluster that the operator says can't be written to.
     """
 
     auto_promote: bool = False
@@ -81,6 +81,8 @@ class Wishes:
     stop_after: State | None = None
     accept_loss: bool = False
     timeout_s: float = 0.0  # 0 = the policy's own
+    dr: bool = False
+    gone: str = ""
 
 
 def answer_to(request: Request, state: State, *, waiting: bool) -> tuple[bool, str]:

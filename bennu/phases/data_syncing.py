@@ -7,6 +7,7 @@ master, a recreated cluster or a pruned and re-applied Job would turn the master
 from __future__ import annotations
 
 from bennu.core.clusters import Colour
+from bennu.core.disaster import AT, OFFSET
 from bennu.core.gates import LagPoint, lag_soaked, link_ready
 from bennu.core.invariants import blind_mirror
 from bennu.core.policy import Policy
@@ -20,7 +21,7 @@ from bennu.phases.mesh_linking import MONITOR as LINK_MONITOR
 from bennu.phases.mesh_linking import mirror_name, view
 from bennu.phases.reconciled import FluxStep
 from bennu.ports.kubernetes import Ref
-from bennu.ports.redis import Address, RedisServer
+from bennu.ports.redis import Address, Observation, RedisServer
 from bennu.ports.repository import Edit
 from bennu.settings.state import TlsSettings
 
@@ -39,6 +40,11 @@ def mirror_address(world: World, importing: Colour, exporting: Colour) -> Addres
         for address in subset.get("addresses") or []:
             return Address(str(address["ip"]), int(subset["ports"][0]["port"]))
     raise GateRefused(f"mirror service {mirror} in {importing.cluster} has no ready address", next_step="'bennu clusters health' shows the link")
+
+
+def write_sample(world: World, source: Observation) -> dict[str, str]:
+    """The source's offset and the time, for the journal: should the source die, this tells how fast it wrote."""
+    return {OFFSET: str(source.offset), AT: world.systems.clock.wall().isoformat(timespec="milliseconds")}
 
 
 def follows_source(world: World) -> bool:
@@ -279,7 +285,7 @@ class Remember(Step):
     def act(self, world: World, pen: Pen) -> Effect:
         """Note replid and key count."""
         source = world.systems.redis(world.rotation.source).observe()
-        return Effect({"source.replid": source.replid, "source.keys": str(source.keys)})
+        return Effect({"source.replid": source.replid, "source.keys": str(source.keys), **write_sample(world, source)})
 
 
 def _steps(world: World) -> tuple[Step, ...]:

@@ -16,6 +16,7 @@ from bennu.manifests import tree
 from bennu.phases import takedown, warm_directory
 from bennu.phases.active_only import running
 from bennu.phases.base import GateStep, Phase, Step, World
+from bennu.phases.gone import gone
 from bennu.phases.kinds import PVC, STATEFULSET, name_of, namespace_of
 from bennu.phases.promoted import answers, balancer
 from bennu.phases.reconciled import FluxStep
@@ -32,6 +33,9 @@ class Refusals(GateStep):
 
     def gate(self, world: World) -> Verdict:
         """Authority elsewhere, no residual traffic, no undeclared state."""
+        if gone(world, world.rotation.source):
+            # Its users and its state can be asked of nobody; that it may go is the operator's word.
+            return authority(world)
         return worst([authority(world), residual(world, world.rotation.source), declared(world, world.rotation.source)])
 
     def timeout_s(self, policy: Policy) -> float:
@@ -48,6 +52,8 @@ def authority(world: World) -> Verdict:
     target = world.systems.redis(world.rotation.target).observe()
     if not target.is_master:
         return failed("the target's Redis is not a master")
+    if gone(world, world.rotation.source):
+        return opened(f"the target has the authority; {world.rotation.source.cluster} does not answer, and was given up by name")
     source = world.systems.redis(world.rotation.source).observe()
     return failed("the source's Redis is a master") if source.is_master else opened("the target has the authority")
 

@@ -16,6 +16,7 @@ from bennu.errors import DependencyDown, LockLost
 from bennu.manifests import traffic_state, tree, write_service
 from bennu.phases import warm_directory
 from bennu.phases.base import World
+from bennu.phases.gone import silent
 from bennu.phases.kinds import CONFIGMAP, EPOCH, FLUX_RECONCILE, annotations_of, ref_of
 from bennu.ports.kubernetes import Conflict, Json, Ref
 
@@ -37,6 +38,8 @@ class Pointers:
     def __init__(self, world: World) -> None:
         self._world = world
         self._which = world.write_service
+        # A dead source's objects cannot be written; Git says the same, and its Flux applies it should it return.
+        self._colours = tuple(colour for colour in (world.rotation.source, world.rotation.target) if not silent(world, colour))
         self._versions: dict[tuple[Colour, Ref], str] = {}
         self.took_s = 0.0  # how long the slowest of the last writes took: what a flip will cost
 
@@ -76,15 +79,12 @@ class Pointers:
             {key: self._data(colour).get(key) for key in wanted.data} == dict(wanted.data)
             and (wanted.service is None or self._leads_as(colour, wanted.service))
             for colour, wanted in said.items()
+            if colour in self._colours
         )
 
     def flux_is_off(self) -> bool:
         """Whether Flux is held off any object."""
         return any(annotations_of(self._live(colour, ref)).get(FLUX_RECONCILE) == "disabled" for colour in self._colours for ref in self._refs(colour))
-
-    @property
-    def _colours(self) -> tuple[Colour, Colour]:
-        return self._world.rotation.source, self._world.rotation.target
 
     def _leads_as(self, colour: Colour, service: Json) -> bool:
         which = self._which
@@ -101,7 +101,12 @@ class Pointers:
 
     def _all(self, said: Mapping[Colour, Said], *, held: bool) -> None:
         with ThreadPoolExecutor(4) as pool:
-            writes = [pool.submit(self._apply, colour, ref, content, held=held) for colour, one in said.items() for ref, content in self._contents(one)]
+            writes = [
+                pool.submit(self._apply, colour, ref, content, held=held)
+                for colour, one in said.items()
+                if colour in self._colours
+                for ref, content in self._contents(one)
+            ]
             for done in writes:
                 done.result()
 

@@ -7,6 +7,7 @@ from bennu.core.gates import Reconciliation, flux_at
 from bennu.core.policy import Policy
 from bennu.core.verdict import Verdict, opened, worst
 from bennu.phases.base import GitStep, World
+from bennu.phases.gone import given_up, gone
 from bennu.phases.kinds import GIT_REPOSITORY, KUSTOMIZATION, REQUESTED_AT, RESOURCESET, condition, name_of
 from bennu.ports.kubernetes import Json, Kubernetes, Ref
 
@@ -75,14 +76,19 @@ class FluxStep(GitStep):
         return (world.rotation.target,)
 
     def gate(self, world: World) -> Verdict:
-        """Flux at the commit in each of them, then whatever the step adds."""
+        """Flux at the commit in each of them, then whatever the step adds. A source that was declared dead is not waited for: it finds the commit when it returns."""
+        dead = [colour for colour in self.where(world) if given_up(world, colour)]
         verdicts = []
         for colour in self.where(world):
+            if colour in dead:
+                continue
             if colour not in self._hurried:
                 hurry(world, colour)
                 self._hurried.add(colour)
             verdicts.append(applied(world, colour))
-        found = worst(verdicts)
+        found = worst(verdicts) if verdicts else opened("")
+        if found.is_open and any(gone(world, colour) for colour in dead):
+            return opened(f"nothing of {dead[0].cluster} is seen to run: Git says it for its return")
         return self.then(world) if found.is_open else found
 
     def then(self, world: World) -> Verdict:

@@ -15,7 +15,9 @@ from bennu.manifests import profile_sync, traffic_state, tree
 from bennu.phases import pointer, warm_directory
 from bennu.phases.active_only import Start, Stop
 from bennu.phases.base import Effect, GitStep, Pen, Phase, Seen, Step, World
+from bennu.phases.disaster import Alone
 from bennu.phases.fence_manifest import Arm, Disarm
+from bennu.phases.gone import given_up, is_disaster
 from bennu.phases.hand_over import HandOver
 from bennu.phases.pointer import Pointers, desired
 from bennu.phases.precheck import Precheck
@@ -91,10 +93,12 @@ class FluxBack(Step):
     def gate(self, world: World) -> Verdict:
         """Flux applied the commit, and the live pointers say the same."""
         for colour in (world.rotation.source, world.rotation.target):
-            if colour not in self._hurried:
+            if colour not in self._hurried and not given_up(world, colour):
                 hurry(world, colour)
                 self._hurried.add(colour)
         for colour in (world.rotation.source, world.rotation.target):
+            if given_up(world, colour):
+                continue
             found = applied(world, colour)
             if not found.is_open:
                 return found
@@ -141,6 +145,8 @@ def _refuse_if_promoted(world: World) -> None:
                 return
             target = world.systems.redis(world.rotation.target).observe()
         except DependencyDown as error:
+            if is_disaster(world) and world.systems.redis(world.rotation.target).observe().is_master:
+                raise StoppedSafe("the target is master: from there it only goes forward", next_step="bennu rotate resume") from error
             raise OperatorNeeded(f"whether the target was promoted cannot be read: {error}", next_step="bennu rotate resume") from error
         promoted = target.is_master or not source.is_master
     else:
@@ -162,7 +168,15 @@ def _named(world: World, colour: Colour) -> bool:
     return world.is_master_in_git(colour) or Pointers(world).says_master(colour)
 
 
+def _without_source(world: World) -> tuple[Step, ...]:
+    """In a disaster the writers come first. What may run only once starts at the target when Git holds it at the source, and none of it is seen running there any more."""
+    moves = (Stop(at_source=True, step_id="switchover-locked.stop-active-only"), Start(at_source=False, step_id="switchover-locked.start-active-only"))
+    return (Alone(), FlipCommit(), FluxBack(), *(moves if world.conf.active_only else ()))
+
+
 def _steps(world: World) -> tuple[Step, ...]:
+    if is_disaster(world):
+        return _without_source(world)
     stop = (Stop(at_source=True, step_id="switchover-locked.stop-active-only"),) if world.conf.active_only else ()
     start = (Start(at_source=False, step_id="switchover-locked.start-active-only"),) if world.conf.active_only else ()
     snapshot = (Snapshot(),) if OPTION in world.rotation.options and world.conf.redis else ()

@@ -15,8 +15,8 @@ from bennu.core.policy import Policy
 from bennu.core.states import Event, State
 from bennu.core.verdict import Verdict, opened, shut, unknown, worst
 from bennu.manifests import ingress_routing, tree
-from bennu.phases.base import GateStep, Phase, Seen, Step, World
-from bennu.phases.data_syncing import DATA_MONITOR
+from bennu.phases.base import Effect, GateStep, Pen, Phase, Seen, Step, World
+from bennu.phases.data_syncing import DATA_MONITOR, write_sample
 from bennu.phases.kinds import DEPLOYMENT, HTTPROUTE, POD, available, labels_of
 from bennu.phases.mesh_linking import MONITOR as LINK_MONITOR
 from bennu.phases.mesh_linking import mirror_name, view
@@ -49,6 +49,10 @@ class Capacity(GateStep):
         self.id = f"traffic-canary.capacity-{weight}"  # type: ignore[misc]  # one instance a weight
         self.title = f"capacity for {weight} %"  # type: ignore[misc]
         self._weight = weight
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Changes nothing; notes how far the source has written, which nobody could ask it any more if it died."""
+        return Effect(write_sample(world, world.systems.redis(world.rotation.source).observe()) if world.conf.redis else {})
 
     def gate(self, world: World) -> Verdict:
         """Ready pods at the target ≥ ready at the source × weight × headroom, for each app that says how; and the gateway at its minimum."""

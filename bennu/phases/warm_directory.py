@@ -12,6 +12,7 @@ from bennu.core.clusters import Colour
 from bennu.errors import ConfigError
 from bennu.manifests import cluster_config, ingress_routing, profile_sync, traffic_state, tree, write_service
 from bennu.phases.base import World
+from bennu.phases.gone import silent
 from bennu.phases.kinds import BY_NAME, FLUX_OWNER, labels_of
 from bennu.ports.kubernetes import Ref
 from bennu.ports.repository import Edit
@@ -102,7 +103,7 @@ def owner_of(world: World, workload: WorkloadSettings) -> str:
         return workload.kustomization
     # One after the other: at first the target has no API to ask.
     for colour in (world.rotation.source, world.rotation.target):
-        live = world.systems.cluster(colour).get(Ref(BY_NAME[workload.kind], workload.name, workload.namespace))
+        live = None if silent(world, colour) else world.systems.cluster(colour).get(Ref(BY_NAME[workload.kind], workload.name, workload.namespace))
         if live is not None and labels_of(live).get(FLUX_OWNER):
             return labels_of(live)[FLUX_OWNER]
     raise ConfigError(

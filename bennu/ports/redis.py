@@ -74,6 +74,7 @@ class Observation:
     sentinels: int
     blocked_clients: int
     tls_replication: bool = False  # a replica speaks TLS to its master
+    link_down_s: int = -1  # how long a replica has not heard from its master; -1 = its link is up, or was never
 
 
 @dataclass(frozen=True)

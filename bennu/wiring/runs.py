@@ -12,7 +12,7 @@ from bennu.engine.run import Engine, Runbook
 from bennu.engine.turns import Counters, StopFlag, Wishes
 from bennu.engine.wait import Lookout
 from bennu.errors import GateRefused, UsageError
-from bennu.phases import rollback
+from bennu.phases import disaster, rollback
 from bennu.phases.base import Rotation
 from bennu.phases.order import PHASES
 from bennu.wiring.session import Session
@@ -27,16 +27,18 @@ def wishes(
     stop_after: str = "",
     timeout_s: float = 0,
     accept_loss: bool = False,
+    dr: bool = False,
+    gone: str = "",
 ) -> Wishes:
     """From flags; UsageError for a state that isn't one."""
     try:
         state = State(stop_after.upper()) if stop_after else None
     except ValueError:
         raise UsageError(f"{stop_after!r} is not a state", next_step=f"choose one of {', '.join(State)}") from None
-    return Wishes(auto_promote, promote, no_wait, keep_source, state, accept_loss, timeout_s)
+    return Wishes(auto_promote, promote, no_wait, keep_source, state, accept_loss, timeout_s, dr, gone)
 
 
-RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat)
+RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat, disaster.steps)
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def resumed(here: Session, wanted: Wishes, *, take_over: str = "") -> Iterator[E
         if not standing.open and not (standing.rotation and standing.begun and not standing.ended):
             raise GateRefused("no rotation is open", next_step="'bennu rotate start' begins one")
         standing = lock.take(here.journal, over=take_over)
-        rotation = here._rotation(standing)
+        rotation = here.rotation(standing)
         if "keep-source" in rotation.options:
             wanted = replace(wanted, keep_source=True)
         with here.watched(_engine(here, rotation, wanted)) as engine:
@@ -68,7 +70,7 @@ def resumed(here: Session, wanted: Wishes, *, take_over: str = "") -> Iterator[E
 def cleaning(here: Session, rotation: Rotation, wanted: Wishes) -> Iterator[Engine]:
     """Take a warm cluster down, as a rotation of its own that begins in DRAINING."""
     with here.systems.checkpoint.exclusive(here.group):
-        opening = lock.Opening(rotation.source, rotation.target, "", (("cleanup", "true"),))
+        opening = lock.Opening(rotation.source, rotation.target, "", tuple((name, "true") for name in sorted(rotation.options)))
         lock.begin(here.journal, opening)
         cleanup.enter(here.journal)
         yield _engine(here, rotation, wanted)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bennu.core import fsm
 from bennu.core.clusters import Colour, Group, RotationId
+from bennu.core.disaster import GONE
 from bennu.core.plan import Plan
 from bennu.core.policy import Policy, named, overridden
 from bennu.core.standing import Standing
@@ -28,11 +29,13 @@ from bennu.engine import lock
 from bennu.engine.journal import Holder, Journal
 from bennu.engine.preview import planned
 from bennu.engine.run import Engine
+from bennu.engine.turns import Wishes
 from bennu.errors import BennuError, DependencyDown, GateRefused, LockHeld, UsageError
 from bennu.manifests import ingress_routing, tree
-from bennu.phases import authority_history, preflight, survey, warm_directory
+from bennu.phases import authority_history, disaster, preflight, survey, warm_directory
 from bennu.phases.authority_history import History
 from bennu.phases.base import Rotation, Systems, World
+from bennu.phases.gone import OPTION
 from bennu.phases.mesh_linking import mirror_name
 from bennu.phases.order import PHASES
 from bennu.ports.repository import Reply, Request, RequestBox
@@ -115,7 +118,7 @@ class Session:
         """For one screen."""
         freshness = self.journal.refresh()
         standing = self.journal.standing
-        world = self.world(self._rotation(standing) if standing.open else self.idle())
+        world = self.world(self.rotation(standing) if standing.open else self.idle())
         fetched = freshness.fetched_at.isoformat(timespec="seconds") if freshness.fetched_at else "never"
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         return GroupStatus(str(self.group), standing, survey.surveyed(world, standing), now, fetched, freshness.problem, rotation_view(standing))
@@ -144,8 +147,11 @@ class Session:
 
     # What shall be
 
-    def proposed(self, to: str, options: tuple[str, ...], *, ticket: str = "", only_fresh: bool = False) -> Rotation:
-        """The rotation that ``start`` would begin. Raises UsageError for a target that makes no sense; DependencyDown where *only_fresh* and the remote is silent."""
+    def proposed(self, to: str, options: tuple[str, ...], *, ticket: str = "", only_fresh: bool = False, source_dead: bool = False) -> Rotation:
+        """The rotation that ``start`` would begin. Raises UsageError for a target that makes no sense; DependencyDown where *only_fresh* and the remote is silent.
+
+        *source_dead*: the source can't be asked whether it is another cluster than the target; the judge of a disaster refuses one whose Redis answers.
+        """
         problem = self.systems.repository.fetch().problem
         if problem and only_fresh:
             raise lock.silent(problem)
@@ -157,7 +163,8 @@ class Session:
             raise UsageError(
                 f"{self.group} has no cluster {target} in bennu.yaml", next_step=f"add it under groups.{self.group}.clusters, or choose another --to"
             )
-        self._distinct(source, target)
+        if not source_dead:
+            self._distinct(source, target)
         pattern = self.settings.repository.require.ticket if self.settings.repository.require else None
         _ticket(ticket, pattern, needed=False)
         number = self.systems.repository.journal(self.group).records
@@ -197,10 +204,50 @@ class Session:
                 raise UsageError(words, next_step=finding.hint)
             raise {2: UsageError, 8: DependencyDown}.get(finding.code, GateRefused)(words, next_step=f"{finding.hint}; 'bennu doctor' shows all checks")
 
+    def refuse_disaster(self, standing: Standing, *, take_over: str = "") -> None:
+        """Words where nothing can take over from a dead source. Raises GateRefused (3), LockHeld (4)."""
+        if not standing.open:
+            raise GateRefused(
+                "no rotation is open", next_step="'bennu rotate start --dr' takes the write authority to a cluster that was kept warm, if there is one"
+            )
+        if standing.direction is not Direction.FORWARD:
+            raise GateRefused(
+                f"{standing.rotation} is on its way back to {standing.source}: which of its two clusters is the dead one is not Bennu's to guess",
+                next_step="docs/disaster.md says what can be done by hand",
+            )
+        if standing.state.number < State.SWITCHOVER_LOCKED.number:
+            fsm.advance(standing.state, Event.DISASTER)
+        if self.holder_lives(standing) and standing.lock is not None and take_over != standing.lock.id:
+            raise LockHeld(
+                f"{standing.rotation} is held by {standing.lock.holder}, last seen {standing.heartbeat}",
+                next_step=f"'bennu rotate abort' has that holder stop; if it is dead, add --take-over {standing.lock.id}",
+            )
+
+    def judge_disaster(self, rotation: Rotation, facts: Mapping[str, str], wishes: Wishes) -> tuple[str, ...]:
+        """What going on without the source may cost, before a lock is taken. Raises GateRefused (3) where it is no disaster, OperatorNeeded (7) where it is not agreed to."""
+        said = {**facts, "loss.accepted": self.journal.holder.name if wishes.accept_loss else "", GONE: wishes.gone}
+        return disaster.judged(replace(self.world(rotation), facts=said))
+
+    def warm_beside(self, to: str, *, ticket: str = "") -> Rotation:
+        """The rotation that a disaster begins with none open: to the cluster that was kept warm. Raises LockHeld, UsageError."""
+        standing = lock.fresh(self.journal)
+        if standing.open:
+            raise LockHeld(
+                f"rotation {standing.rotation} is open in {standing.state}", next_step="'bennu rotate promote --dr' goes on with it, without its source"
+            )
+        source = self.active()
+        world = self.world(Rotation(RotationId(self.group, 0), source, source.following))
+        there = [colour for colour in Colour if colour is not source and world.text(colour, tree.CLUSTER_CONFIG) is not None]
+        wanted = [Colour.parse(to)] if to else there
+        if len(wanted) != 1 or wanted[0] not in there:
+            names = ", ".join(there) or "none: without a replica there is nothing to promote; 'bennu rotate cleanup' and a restore are what is left"
+            raise UsageError(f"which warm cluster takes over from {source.cluster}? there is {names}", next_step="name it with --to")
+        return self.proposed(wanted[0].value, ("keep-source",), ticket=ticket, only_fresh=True, source_dead=True)
+
     def plan(self, to: str) -> Plan:
         """Every step, from the open rotation's state on or from the start."""
         standing = self.standing()
-        rotation = self._rotation(standing) if standing.open else self.proposed(to, ())
+        rotation = self.rotation(standing) if standing.open else self.proposed(to, ())
         world = replace(self.world(rotation), facts=standing.facts if standing.open else {})
         phases = [phase for phase in PHASES if not standing.open or phase.state.number >= standing.state.number]
         steps = planned(phases, world)
@@ -209,8 +256,8 @@ class Session:
         names = () if standing.open else warm_directory.still_names_source(world)
         return Plan(str(self.group), rotation.source.value, rotation.target.value, self.policy.name, steps, names)
 
-    def cleanup_of(self, colour: str) -> Rotation:
-        """Which cluster ``cleanup`` takes down: the one named, or the only warm one. Raises UsageError, GateRefused."""
+    def cleanup_of(self, colour: str, *, gone: str = "") -> Rotation:
+        """Which cluster ``cleanup`` takes down: the one named, or the only warm one. *gone*: the name of a cluster that does not answer any more. Raises UsageError, GateRefused."""
         standing = self.standing()
         if standing.open:
             raise LockHeld(f"rotation {standing.rotation} is open in {standing.state}", next_step="'bennu rotate rollback' or 'bennu rotate resume' ends it")
@@ -228,7 +275,12 @@ class Session:
             doomed = there[0]
         else:
             raise UsageError(f"which cluster? {', '.join(one.value for one in there) or 'there is none beside the master'}", next_step="name it with --colour")
-        return Rotation(RotationId(self.group, standing.number + 1), doomed, master, "", self.journal.holder.name, frozenset({"cleanup"}))
+        if gone and gone != doomed.cluster:
+            raise UsageError(
+                f"--gone {gone!r} is not the cluster that is taken down: its name is {doomed.cluster}", next_step="type that name, or leave --gone out"
+            )
+        options = frozenset({"cleanup", *([OPTION] if gone else [])})
+        return Rotation(RotationId(self.group, standing.number + 1), doomed, master, "", self.journal.holder.name, options)
 
     def world(self, rotation: Rotation) -> World:
         """The world of a rotation."""
@@ -238,7 +290,7 @@ class Session:
         """Per app, the percent that Git sends to the target now."""
         if standing.source is None or standing.target is None:
             return {}
-        world = self.world(self._rotation(standing))
+        world = self.world(self.rotation(standing))
         path = world.path(standing.source, tree.INGRESS_ROUTING)
         text = self.systems.repository.read(path)
         if text is None:
@@ -306,7 +358,8 @@ class Session:
         """Requests left for the holder."""
         return self._built.box
 
-    def _rotation(self, standing: Standing) -> Rotation:
+    def rotation(self, standing: Standing) -> Rotation:
+        """The rotation that the journal tells of."""
         if standing.source is None or standing.target is None:
             raise BennuError("the journal has no source and target")
         options = frozenset(name for name, value in standing.options.items() if value == "true")

@@ -73,6 +73,8 @@ class Knobs:
     saving: bool = False
     password: str = ""
     tls_replication: bool = False
+    link_down_s: int = 30
+    syncing: bool = False
     profile: Profile = field(default_factory=Profile)
 
 
@@ -282,10 +284,11 @@ class MemoryRedis:
         replicas = tuple(Replica(one.address, "online", one.state.offset) for one in self._net.replicas_of(self))
         return Observation(
             run_id=state.run_id, version=knobs.version, flavour="valkey", is_master=state.master is None, master=state.master, link_up=state.synced,
-            master_last_io_s=0 if state.synced else -1, sync_in_progress=False, replid=state.replid, replid2=state.replid2, offset=state.offset,
+            master_last_io_s=0 if state.synced else -1, sync_in_progress=knobs.syncing, replid=state.replid, replid2=state.replid2, offset=state.offset,
             second_offset=state.second_offset, replicas=replicas, read_only_replica=knobs.read_only_replica, keys=len(state.data), used_memory=1_000_000,
             maxmemory=0, aof=knobs.aof, rdb_save=False, saving_or_loading=knobs.saving, config_file=knobs.config_file, data_dir="/data", sync_full=state.sync_full,
             cluster_mode=False, sentinels=knobs.sentinels, blocked_clients=0, tls_replication=knobs.tls_replication,
+            link_down_s=knobs.link_down_s if state.master is not None and not state.synced else -1,
         )  # fmt: skip
 
     def now(self) -> float:

@@ -19,6 +19,7 @@ from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine, left_alone
 from bennu.engine.turns import Wishes
 from bennu.errors import BennuError, LockLost, Paused
+from bennu.phases.base import Rotation
 from bennu.phases.single_master import MasterWatch
 from bennu.ports.repository import Request
 from bennu.wiring import Options, Session, cleaning, resumed, started
@@ -182,9 +183,13 @@ class Pilot:
         self.session.refuse_rollback(self.session.standing())
         return self._driven(resumed(self.session, Wishes(accept_loss=accept_loss), take_over=take_over), back=True)
 
-    def cleanup(self, colour: str = "") -> Outcome:
+    def begun(self, rotation: Rotation, wishes: Wishes) -> Outcome:
+        """``rotate start`` of a rotation that was judged otherwise than by the preflight."""
+        return self._driven(started(self.session, rotation, wishes))
+
+    def cleanup(self, colour: str = "", *, gone: str = "") -> Outcome:
         """``rotate cleanup``."""
-        return self._driven(cleaning(self.session, self.session.cleanup_of(colour), Wishes()))
+        return self._driven(cleaning(self.session, self.session.cleanup_of(colour, gone=gone), Wishes()))
 
     def _driven(self, opening: AbstractContextManager[Engine], *, back: bool = False) -> Outcome:
         seen: list[Progress] = []

@@ -92,7 +92,7 @@ def test_a_higher_epoch_on_it_alone_ends_the_holder(kit: Kit) -> None:
     session = Pilot(world).session
     standing = session.standing()
     with pytest.raises(LockLost, match="epoch 99"):
-        Pointers(session.world(session._rotation(standing))).claim()
+        Pointers(session.world(session.rotation(standing))).claim()
 
 
 def test_a_colleague_takes_over_and_finishes() -> None:

@@ -31,6 +31,9 @@ ADDED = {
     (State.SWITCHOVER_LOCKED, Event.ABORT): State.TRAFFIC_CANARY,
     (State.PROMOTED, Event.REVERSE): State.SWITCHOVER_LOCKED,
     (State.PROMOTED, Event.KEEP_SOURCE): State.IDLE_STABLE,
+    (State.IDLE_STABLE, Event.DISASTER): State.SWITCHOVER_LOCKED,
+    (State.DATA_SYNCING, Event.DISASTER): State.SWITCHOVER_LOCKED,
+    (State.TRAFFIC_CANARY, Event.DISASTER): State.SWITCHOVER_LOCKED,
 }
 EXPECTED = {(state, event): after for state, event, after in SPEC} | ADDED
 

@@ -86,7 +86,9 @@ class Desk:
         rotation = Rotation(RotationId(GROUP, 1), Colour.BLUE, Colour.GREEN, "CHG1")
         world = World(rotation, cast("Any", None), LAB, cast("Systems", _Clocked(self.clock)))
         lookout = Lookout(journal, MemoryRequestBox(self.remote), self.stop, Counters())
-        return Engine(Runbook(phases, lambda w, s: back, lambda w: (), lambda w: back, lambda w: ()), world, lookout, wishes or Wishes(auto_promote=True))
+        return Engine(
+            Runbook(phases, lambda w, s: back, lambda w: (), lambda w: back, lambda w: (), lambda w: ()), world, lookout, wishes or Wishes(auto_promote=True)
+        )
 
 
 _FORWARD = (

@@ -1,0 +1,141 @@
+"""The source is dead: what is known of the loss, whether it is proved that the source accepts no write any more, and whether the target's data are whole. Pure.
+
+A dead source's last writes cannot be counted. What can be said is how far the target had come, since when its link is down, and how fast the source wrote while it could be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bennu.core.verdict import Verdict, failed, opened, unknown
+
+BY, GONE = "disaster.by", "disaster.gone"  # the journal's facts: who declared it, and which cluster was typed to be fenced
+OFFSET, AT = "writes.offset", "writes.at"  # the source's offset, and when it was read (ISO)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The source's offset (bytes of the replication stream) at a time, by the clock of whoever asked."""
+
+    offset: int
+    at: datetime
+
+
+def sampled(facts: Mapping[str, str]) -> Sample | None:
+    """The last sample that the journal has."""
+    if not facts.get(OFFSET) or not facts.get(AT):
+        return None
+    return Sample(int(facts[OFFSET]), datetime.fromisoformat(facts[AT]))
+
+
+@dataclass(frozen=True)
+class Replica:
+    """The target as it was left. ``link_down_s`` is how long it has not heard from the source by its own clock, None where its link is up or that is not known; ``follows`` whether it names
+    a master to follow (a parked server does not).
+    """
+
+    offset: int
+    keys: int
+    replid: str
+    replid2: str
+    link_down_s: int | None
+    link_up: bool
+    syncing: bool
+    persistent: bool
+    follows: bool
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What may be lost: everything that the source acknowledged after *offset*. ``bytes_per_s`` None = never sampled."""
+
+    offset: int
+    keys: int
+    link_down_s: int | None
+    bytes_per_s: float | None
+
+    def words(self) -> str:
+        """For whoever has to accept it."""
+        since = f"its link has been down for {self.link_down_s} s" if self.link_down_s is not None else "since when its link is down is not known"
+        if self.bytes_per_s is None:
+            rate = "how fast the source wrote was never sampled"
+        else:
+            rate = f"the source wrote about {self.bytes_per_s:.0f} bytes of replication stream a second when it was last sampled"
+            if self.link_down_s is not None:
+                rate += f", so about {self.bytes_per_s * self.link_down_s:.0f} bytes if it went on until now, and none if it died first"
+        return f"the target holds {self.keys} keys, up to offset {self.offset}; {since}; {rate}. What is really lost cannot be known"
+
+
+def exposed(target: Replica, sample: Sample | None, now: datetime) -> Exposure:
+    """From the target as it is *now*, and the last sample: the rate is that between the sample and the last byte that arrived."""
+    rate = None
+    if sample is not None:
+        heard = now - timedelta(seconds=target.link_down_s or 0)
+        seconds = (heard - sample.at).total_seconds()
+        # Two clocks are never compared: both times are the asker's, and a stretch that is too short for whole seconds says nothing.
+        if seconds >= 1 and target.offset >= sample.offset:
+            rate = (target.offset - sample.offset) / seconds
+    return Exposure(target.offset, target.keys, target.link_down_s, rate)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What can be seen of a cluster whose Redis does not answer. None = cannot be seen.
+
+    ``redis_pods``: pods that its Redis should have or still has; ``nodes``: its Node objects; ``known``: whether the provisioner has the cluster; ``typed``: the cluster's name as the
+    operator typed it, to say that it accepts no write.
+    """
+
+    cluster: str
+    redis_answers: bool
+    api_answers: bool
+    redis_pods: int | None = None
+    nodes: int | None = None
+    known: bool | None = None
+    typed: str = ""
+
+
+def fenced(seen: Evidence) -> Verdict:
+    """Is it proved that the source accepts no write? A silent server proves nothing: it may be up, and serve everybody but us."""
+    if seen.redis_answers:
+        return failed(f"Redis of {seen.cluster} answers: this is no disaster")
+    if seen.redis_pods == 0:
+        return opened(f"Redis of {seen.cluster} is scaled to 0 and has no pod")
+    if seen.nodes == 0:
+        return opened(f"{seen.cluster} has no node any more")
+    if seen.known is False and not seen.api_answers:
+        return opened(f"the provisioner has no {seen.cluster} any more, and its API is silent")
+    if seen.typed == seen.cluster:
+        return opened(f"an operator said that {seen.cluster} accepts no write")
+    if seen.typed:
+        return failed(f"{seen.typed!r} is not the source: its name is {seen.cluster}")
+    still = ", ".join(
+        words
+        for words in (
+            "its API answers" if seen.api_answers else "its API is silent",
+            f"Redis has {seen.redis_pods} pods" if seen.redis_pods else "",
+            f"it has {seen.nodes} nodes" if seen.nodes else "",
+            "the provisioner has it still" if seen.known else "",
+        )
+        if words
+    )
+    return unknown(f"that {seen.cluster} accepts no write any more is not proved ({still})")
+
+
+def promotable(target: Replica, history: str) -> Verdict:
+    """May the target's data become the group's? *history* is the source's replid as it was last noted, empty where it never was."""
+    if target.link_up:
+        return failed("the target still hears from the source's Redis: this is no disaster")
+    if not target.follows:
+        return failed("the target is parked: it follows nobody, and nothing says how old its data are")
+    if target.syncing:
+        return failed("the target was in the middle of a full synchronisation: its data are not whole")
+    if history and history not in (target.replid, target.replid2):
+        return failed("the target's history is not that of the source: it holds other data, or none")
+    if not target.keys:
+        return failed("the target holds no key")
+    if not target.persistent:
+        return failed("the target has no persistence (AOF or RDB): its first restart would empty it; turn appendonly on")
+    return opened(f"the target's data are whole up to offset {target.offset}")

@@ -1,0 +1,217 @@
+"""The source is dead: its replica becomes master by a human's word, and never otherwise.
+
+What was acknowledged and did not arrive is lost to the group, and nobody can count it. So everything that can be said of it is said first; the loss is accepted by name; and it is proved,
+or the operator says by the cluster's name, that the source accepts no write any more: a server that is silent here may serve everybody else. The dead source is never joined again by Bennu:
+its volumes may hold the only copy of what is missing, so the rotation ends with it kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from bennu.core.disaster import BY, GONE, Evidence, Exposure, Replica, exposed, fenced, promotable, sampled
+from bennu.core.verdict import Verdict, opened
+from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded
+from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
+from bennu.phases.divergence import accepted
+from bennu.phases.gone import answers
+from bennu.phases.kinds import DEPLOYMENT, NODE, POD, SERVICE, STATEFULSET, labels_of, wanted
+from bennu.phases.pointer import Pointers, desired
+from bennu.phases.section import PARKING
+from bennu.phases.section_errors import only_forward
+from bennu.ports.kubernetes import Json, Ref
+from bennu.ports.redis import Critical, Observation
+
+T = TypeVar("T")
+
+
+class Judge(Step):
+    """Whether it is a disaster, what it may cost, and whether both were agreed to. Before anything is changed."""
+
+    id = "disaster.judge"
+    title = "what going on without the source may cost"
+
+    def observe(self, world: World) -> Seen:
+        """Never already: what was seen a minute ago is not so any more."""
+        return Seen(False)
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Say it, or refuse."""
+        words = judged(world)
+        for line in words:
+            pen.tell(line)
+        return Effect({"disaster.found": "; ".join(words)})
+
+
+def judged(world: World) -> tuple[str, ...]:
+    """What is so, in an operator's lines. Raises GateRefused (3) where this is no disaster, or the target cannot be promoted; OperatorNeeded (7) without a proof or a word for the loss."""
+    if not world.conf.redis:
+        return (_proof(world).reason,)
+    target = world.systems.redis(world.rotation.target).observe()
+    seen = _evidence(world)
+    if seen.redis_answers:
+        raise GateRefused(
+            fenced(seen).reason, next_step="'bennu rotate status' shows where the rotation stands; 'bennu rotate promote' hands over without loss"
+        )
+    if target.is_master:
+        return (f"{world.rotation.target.cluster} is the master already: nothing more is lost by going on without {world.rotation.source.cluster}",)
+    whole = promotable(_replica(target), world.facts.get("source.replid", ""))
+    if not whole.is_open:
+        raise GateRefused(whole.reason, next_step="restore the source, or the target from a snapshot; 'bennu rotate status --why' shows both histories")
+    cost, proof = _exposure(world, target), fenced(seen)
+    if not (accepted(world) and proof.is_open):
+        raise OperatorNeeded(f"{cost.words()}; {proof.reason}", next_step=_ask(world, proof))
+    return cost.words(), proof.reason
+
+
+def _proof(world: World) -> Verdict:
+    """Where the state lies outside the clusters nothing of it is lost; two clusters that both call themselves the master would still write to it."""
+    proof = fenced(_evidence(world))
+    if not proof.is_open:
+        raise OperatorNeeded(proof.reason, next_step=_ask(world, proof))
+    return proof
+
+
+def _ask(world: World, proof: Verdict) -> str:
+    """The command that would go on, and what else would prove it."""
+    gone = "" if proof.is_open else f" --gone {world.rotation.source.cluster}"
+    loss = " --accept-loss" if world.conf.redis else ""
+    other = (
+        "" if proof.is_open else f"; --gone says that nothing can write there any more: cut it off first, scale its Redis to 0, or destroy it ({proof.reason})"
+    )
+    return f"'bennu rotate promote --dr{loss}{gone}' goes on{other}"
+
+
+def _evidence(world: World) -> Evidence:
+    source = world.rotation.source
+    alive = answers(world, source)
+    known = _or_none(lambda: world.systems.provisioner.knows(world.order(source)))
+    pods = _or_none(lambda: _redis_pods(world)) if alive else None
+    nodes = _or_none(lambda: len(world.source.list(NODE))) if alive else None
+    return Evidence(source.cluster, bool(world.conf.redis) and _answering(world), alive, pods, nodes, known, world.facts.get(GONE, ""))
+
+
+def _answering(world: World) -> bool:
+    """Whether any Redis of the source answers, behind its Service or not."""
+    redis = world.systems.redis(world.rotation.source)
+    return _or_none(redis.observe) is not None or bool(redis.members())
+
+
+def _or_none(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except BennuError:
+        return None
+
+
+def _redis_pods(world: World) -> int | None:
+    """Pods that Redis' Service selects, and those that its workloads would start; None where no workload is seen."""
+    if not world.conf.redis:
+        return None
+    where = world.conf.redis[0].service
+    service = world.source.get(Ref(SERVICE, where.name, where.namespace))
+    selector: dict[str, str] = (service or {}).get("spec", {}).get("selector") or {}
+
+    def selected(labels: dict[str, str]) -> bool:
+        return bool(selector) and selector.items() <= labels.items()
+
+    workloads = [one for kind in (STATEFULSET, DEPLOYMENT) for one in world.source.list(kind, namespace=where.namespace) if selected(_pod_labels(one))]
+    pods = [pod for pod in world.source.list(POD, namespace=where.namespace) if selected(labels_of(pod))]
+    return max(len(pods), sum(wanted(one) for one in workloads)) if workloads else None
+
+
+def _pod_labels(workload: Json) -> dict[str, str]:
+    return dict(workload.get("spec", {}).get("template", {}).get("metadata", {}).get("labels") or {})
+
+
+def _replica(seen: Observation) -> Replica:
+    return Replica(
+        offset=seen.offset,
+        keys=seen.keys,
+        replid=seen.replid,
+        replid2=seen.replid2,
+        link_down_s=seen.link_down_s if seen.link_down_s >= 0 else None,
+        link_up=seen.link_up,
+        syncing=seen.sync_in_progress or (seen.saving_or_loading and not seen.keys),
+        persistent=seen.aof or seen.rdb_save,
+        follows=seen.master not in (None, PARKING),
+    )
+
+
+def _exposure(world: World, target: Observation) -> Exposure:
+    return exposed(_replica(target), sampled(world.facts), world.systems.clock.wall())
+
+
+class Alone(Step):
+    """The hand-over without a source: the target becomes master, and every pointer that can be written says so."""
+
+    id = "switchover-locked.alone"
+    title = "the write authority, without the source"
+
+    def observe(self, world: World) -> Seen:
+        """Already so where the target is master and the pointers say so."""
+        named = Pointers(world).matches(desired(world, world.rotation.target))
+        if not world.conf.redis:
+            return Seen(named, "the pointer names the target")
+        done = named and world.systems.redis(world.rotation.target).observe().is_master
+        return Seen(done, "the target is master, and the pointers say so", {"intent.open": "false"})
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Safe to repeat: the role is read first, over a connection that no earlier holder shares."""
+        if not world.conf.redis:
+            return self._pointer_alone(world, pen)
+        try:
+            name = f"bennu-{world.rotation.id}-{world.epoch}"
+            with world.systems.redis(world.rotation.target).critical(name) as hand:
+                # This swap proves the lock while the connection is open; then own the pointers, cut what older holders left, and only then read.
+                pen.intend({"disaster.epoch": str(world.epoch)})
+                pointers = Pointers(world)
+                pointers.claim()
+                world.systems.redis(world.rotation.target).kill_named(str(world.rotation.id), world.epoch)
+                return self._promoted(world, pen, hand, pointers)
+        except ConnectionError as error:
+            raise DependencyDown(
+                f"the connection to the target was lost: {error}",
+                changed="possibly the target is master; the source is dead, and nothing else was changed",
+                next_step="bennu rotate resume",
+            ) from error
+
+    def gate(self, world: World) -> Verdict:
+        """The act has verified what it did."""
+        return opened(f"{world.rotation.target.cluster} has it")
+
+    def _promoted(self, world: World, pen: Pen, hand: Critical, pointers: Pointers) -> Effect:
+        facts = {"intent.open": "false"}
+        seen = hand.observe()
+        if not seen.is_master:
+            self._refuse_the_living(world, pen)
+            judged(world)
+            cost = _exposure(world, seen)
+            # From here the group has a history without what only the source had. The replid stays known: a source that returns is told by it.
+            facts |= {"source.replid": seen.replid, "disaster.offset": str(seen.offset), "disaster.cost": cost.words()}
+            facts["promoted.replid"] = hand.make_master()
+        with only_forward():
+            pointers.flip(desired(world, world.rotation.target))
+            hand.write_probe(f"bennu:probe:{world.rotation.id}", "alone")
+        pen.tell(f"{world.rotation.target.cluster} accepts writes; {world.rotation.source.cluster} is never joined again by Bennu")
+        return Effect(facts)
+
+    def _refuse_the_living(self, world: World, pen: Pen) -> None:
+        """A source that came back meanwhile is handed over like any other, or goes on: the disaster is off."""
+        if _answering(world):
+            pen.intend({BY: ""})
+            raise StepAborted(f"Redis of {world.rotation.source.cluster} answers again: this is no disaster")
+
+    def _pointer_alone(self, world: World, pen: Pen) -> Effect:
+        pen.intend({"disaster.epoch": str(world.epoch)})
+        judged(world)
+        pointers = Pointers(world)
+        pointers.claim()
+        pointers.flip(desired(world, world.rotation.target))
+        return Effect({"intent.pointer": "true"})
+
+
+def steps(world: World) -> tuple[Step, ...]:
+    """What is asked before the source is given up."""
+    return (Judge(),)
