@@ -18,7 +18,7 @@ app = typer.Typer(help="A world to rehearse in: real Git, Valkey and DNS on loop
 
 NameOption = Annotated[str, typer.Option("--name", help="Two labs can run side by side under two names.", envvar="BENNU_LAB")]
 DirOption = Annotated[Path | None, typer.Option("--dir", help="Where it keeps everything (default: the state directory).", envvar="BENNU_LAB_DIR")]
-WhatArgument = Annotated[str, typer.Argument(help="link, redis, flux, api, payment, git, dns or metrics; some take a colour: redis:blue.")]
+WhatArgument = Annotated[str, typer.Argument(help="link, redis, flux, api, cluster, payment, git, dns or metrics; some take a colour: redis:blue.")]
 
 
 def place(name: str, directory: Path | None) -> LabDir:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from bennu.errors import UsageError
 from bennu.lab import spawn
-from bennu.lab.places import LabDir
+from bennu.lab.controllers.processes_book import end_survivors
+from bennu.lab.places import ClusterDir, LabDir
 
 # name → (what the user reads, the values it takes; the first is the default)
 KNOWN: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -17,12 +18,14 @@ KNOWN: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "redis": ("a cluster's Redis: redis:blue", ("kill", "stop")),
     "flux": ("a cluster's Flux: flux:green", ("down",)),
     "api": ("a cluster's API server: api:green", ("stop",)),
+    "cluster": ("a whole cluster, for good: cluster:blue", ("die",)),
     "payment": ("a cluster's payment-service: payment:green", ("errors", "slow")),
     "git": ("the Git remote", ("down", "stall")),
     "dns": ("the name server", ("down",)),
     "metrics": ("Prometheus", ("down", "empty")),
 }
 _EVERYWHERE = ("git", "dns", "metrics")
+_FOR_GOOD = "cluster"  # it is never among the faults that heal: what its processes held in memory is gone
 
 
 def broken(lab: LabDir, what: str, how: str = "") -> tuple[str, ...]:
@@ -31,8 +34,12 @@ def broken(lab: LabDir, what: str, how: str = "") -> tuple[str, ...]:
     value = how or KNOWN[kind][1][0]
     if value not in KNOWN[kind][1]:
         raise UsageError(f"{kind} cannot be broken by {value!r}", next_step=f"choose one of {', '.join(KNOWN[kind][1])}")
+    if kind == _FOR_GOOD and not where:
+        raise UsageError("a cluster that dies does not come back: name the one", next_step=f"choose one of {', '.join(_names(lab, kind, ''))}")
     names = _names(lab, kind, where)
     for name in names:
+        if kind == _FOR_GOOD:
+            _died(lab.cluster(where))
         if kind == "api":
             _signalled(lab, name, signal.SIGSTOP)
         lab.set_fault(name, _again(lab, name, value))
@@ -41,7 +48,9 @@ def broken(lab: LabDir, what: str, how: str = "") -> tuple[str, ...]:
 
 def healed(lab: LabDir, what: str) -> tuple[str, ...]:
     """Take faults off: one by name, all of a kind, or ``all``. Raises UsageError for what isn't broken, or is nothing at all."""
-    faults = lab.faults()
+    faults = {name: how for name, how in lab.faults().items() if not name.startswith(f"{_FOR_GOOD}:")}
+    if what.partition(":")[0] == _FOR_GOOD:
+        raise UsageError("a cluster that died does not come back", next_step="'bennu rotate promote --dr' goes on without it; 'bennu lab down' ends the lab")
     names = tuple(name for name in faults if what in ("all", name) or name.startswith(f"{what}:"))
     if not names and what != "all":
         _kind_of(what, "healed")
@@ -97,6 +106,15 @@ def _names(lab: LabDir, kind: str, where: str) -> tuple[str, ...]:
         choice = ", ".join(f"{kind}:{one}" if one else kind for one in there)
         raise UsageError(f"the lab has no {kind} {where!r}", next_step=f"{hint}there is: {choice}")
     return (f"{kind}:{where}",)
+
+
+def _died(cluster: ClusterDir) -> None:
+    """Every process of it at once, as when the power goes: the controllers first, so that nothing is started again."""
+    processes = cluster.load().processes if cluster.exists else {}
+    for record in (processes[name] for name in sorted(processes)):
+        if spawn.alive(record):
+            os.kill(int(record["pid"]), signal.SIGKILL)
+    end_survivors(cluster.root / "pids.json")
 
 
 def _signalled(lab: LabDir, name: str, number: int) -> None:

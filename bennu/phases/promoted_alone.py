@@ -12,6 +12,8 @@ from bennu.phases.base import Phase, Step, World
 from bennu.phases.draining import ExternalDnsOff, RecordMoves
 from bennu.phases.gone import is_disaster
 from bennu.phases.promoted import Dns, Route, Ttl, balancer, endpoint_of
+from bennu.phases.reconciled import FluxStep
+from bennu.phases.traffic_canary import live_weight, routed
 from bennu.ports.repository import Edit
 
 
@@ -21,6 +23,24 @@ class RouteInGit(Route):
     def then(self, world: World) -> Verdict:
         """Its own matter."""
         return opened(f"Git says it; {world.rotation.source.cluster} is not waited for")
+
+
+class OwnRoute(FluxStep):
+    """A cluster that was kept from an earlier rotation sends its users on to the one that is dead now."""
+
+    id = "promoted.own-route"
+    title = "the new master serves its own users"
+    awaits = "the target's own route"
+    subject = "Serve {target}'s users in {target}"
+    why = "{source} was given up: nothing is sent there any more."
+
+    def edits(self, world: World) -> tuple[Edit, ...]:
+        """All local."""
+        return routed(world, world.rotation.target, world.rotation.source, None)
+
+    def then(self, world: World) -> Verdict:
+        """Live."""
+        return live_weight(world, world.rotation.target, world.rotation.source, 0)
 
 
 class RecordTaken(RecordMoves):
@@ -50,7 +70,7 @@ def _steps(world: World) -> tuple[Step, ...]:
     if not is_disaster(world):
         return promoted.PHASE.steps(world)
     dns: tuple[Step, ...] = (ExternalDnsOff(), RecordTaken(), Dns(), Ttl()) if world.conf.dns is not None else ()
-    return (RouteInGit(), *dns)
+    return (OwnRoute(), RouteInGit(), *dns)
 
 
 PHASE: Phase = replace(promoted.PHASE, steps=_steps)

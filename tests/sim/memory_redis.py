@@ -73,7 +73,6 @@ class Knobs:
     saving: bool = False
     password: str = ""
     tls_replication: bool = False
-    link_down_s: int = 30
     syncing: bool = False
     profile: Profile = field(default_factory=Profile)
 
@@ -124,7 +123,7 @@ class MemoryRedis:
     """Port ``RedisServer``, and (``client_…``, ``crash``, ``knobs``) the hands of users and of fate."""
 
     def __init__(self, net: RedisNet, name: str, address: Address) -> None:
-        self._net = net
+        self.net = net
         self.name_ = name
         self.address = address
         self.knobs = Knobs()
@@ -132,6 +131,7 @@ class MemoryRedis:
         self.written_master: Address | None = None  # what the configuration file says of the role
         self.masterauth = ""
         self.paused_until = 0.0
+        self.link_lost_at: float | None = None
         self.saved_at = 0
         self.connections: list[Connection] = []
 
@@ -217,20 +217,21 @@ class MemoryRedis:
             return
         if master is None:
             self.state = replace(state, master=None, synced=False, replid=_fresh_id(), replid2=state.replid, second_offset=state.offset + 1)
-            for replica in self._net.replicas_of(self):
+            for replica in self.net.replicas_of(self):
                 replica.state = replace(replica.state, synced=False)
         else:
             self.state = replace(state, master=master, synced=False)
-        self._net.settle()
+        self.net.settle()
 
     def replicate_once(self) -> bool:
         """One step of replication; whether anything changed."""
         state = self.state
         if state.master is None or not self.knobs.up:
             return False
-        master = self._net.at(state.master, self)
+        master = self.net.at(state.master, self)
         # A replica without a link of its own feeds nobody (NOMASTERLINK).
         if master is None or master is self or (master.state.master is not None and not master.state.synced):
+            self.link_lost_at = self.net.now() if state.synced else self.link_lost_at
             self.state = replace(state, synced=False)
         elif state.synced:
             self.state = replace(state, offset=master.state.offset, data=master.state.data)
@@ -259,7 +260,7 @@ class MemoryRedis:
             raise ConnectionError(f"{self.name} is down")
         if self.state.master is not None and self.knobs.read_only_replica:
             raise ReadOnly
-        if self._net.now() < self.paused_until:
+        if self.net.now() < self.paused_until:
             raise Held
         # A writable replica's own writes do not move its offset: that is why nothing can tell later that they were there (facts.md).
         self.store(key, value, moving=self.state.master is None)
@@ -267,7 +268,7 @@ class MemoryRedis:
     def store(self, key: str, value: str, *, moving: bool = True) -> None:
         size = 40 + len(key) + len(value) if moving else 0
         self.state = replace(self.state, data=tuple({**self.state.keys, key: value}.items()), offset=self.state.offset + size)
-        self._net.settle()
+        self.net.settle()
 
     def crash(self, *, kept: bool = True, history_kept: bool = False) -> None:
         """kill -9 and start again. *kept*: the data survives (AOF); *history_kept*: replid and offset too (RDB on SIGTERM). The role is what was written."""
@@ -277,22 +278,26 @@ class MemoryRedis:
         history = (state.replid, state.offset) if history_kept else (_fresh_id(), 0)
         self.state = State(_fresh_id(), *_with_empty_second(history), master=self.written_master, data=state.data if kept else ())
         self.paused_until = 0.0
-        self._net.settle()
+        self.net.settle()
 
     def seen(self) -> Observation:
         state, knobs = self.state, self.knobs
-        replicas = tuple(Replica(one.address, "online", one.state.offset) for one in self._net.replicas_of(self))
+        replicas = tuple(Replica(one.address, "online", one.state.offset) for one in self.net.replicas_of(self))
         return Observation(
             run_id=state.run_id, version=knobs.version, flavour="valkey", is_master=state.master is None, master=state.master, link_up=state.synced,
             master_last_io_s=0 if state.synced else -1, sync_in_progress=knobs.syncing, replid=state.replid, replid2=state.replid2, offset=state.offset,
             second_offset=state.second_offset, replicas=replicas, read_only_replica=knobs.read_only_replica, keys=len(state.data), used_memory=1_000_000,
             maxmemory=0, aof=knobs.aof, rdb_save=False, saving_or_loading=knobs.saving, config_file=knobs.config_file, data_dir="/data", sync_full=state.sync_full,
             cluster_mode=False, sentinels=knobs.sentinels, blocked_clients=0, tls_replication=knobs.tls_replication,
-            link_down_s=knobs.link_down_s if state.master is not None and not state.synced else -1,
+            link_down_s=self._link_down_s(),
         )  # fmt: skip
 
+    def _link_down_s(self) -> int:
+        down = self.state.master is not None and not self.state.synced and self.link_lost_at is not None
+        return int(self.net.now() - (self.link_lost_at or 0.0)) if down else -1
+
     def now(self) -> float:
-        return self._net.now()
+        return self.net.now()
 
     def _answering(self) -> None:
         if not (self.knobs.up and self.knobs.reachable):

@@ -201,6 +201,7 @@ class MemoryHands:
 
     def stop(self) -> None:
         self._memory.knobs.up = False
+        self._memory.net.settle()
 
     def switch_read_only_off(self) -> None:
         self._memory.knobs.read_only_replica = False

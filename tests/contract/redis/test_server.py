@@ -41,6 +41,24 @@ def test_a_master_that_holds_keys_is_never_made_a_replica(both: tuple[Hands, Han
     assert target.read("mine") == "precious"
 
 
+def test_a_replica_whose_master_died_keeps_its_data_and_says_since_when_it_is_alone(linked: tuple[Hands, Hands]) -> None:
+    source, target = linked
+    before = target.server.observe()
+    assert before.link_down_s == -1
+    source.stop()
+    until(lambda: target.server.observe().link_down_s >= 1, "the replica counts the seconds", seconds=15)
+    left = target.server.observe()
+    assert not left.link_up
+    assert left.master == source.address
+    assert not left.is_master
+    assert (left.replid, left.keys) == (before.replid, 1)
+    assert left.offset >= before.offset
+    assert not left.sync_in_progress
+    with target.server.critical("bennu-prod-us-east-1-1-1") as hand:
+        hand.make_master()
+    assert target.write("after", "1")
+
+
 def test_replicating_twice_is_harmless(linked: tuple[Hands, Hands]) -> None:
     source, target = linked
     syncs = source.server.observe().sync_full
@@ -96,7 +114,7 @@ def test_a_replica_whose_master_died_says_that_its_link_is_down(linked: tuple[Ha
     reached = target.server.observe().offset
     source.stop()
     if hasattr(target, "_memory"):
-        target._memory._net.settle()
+        target._memory.net.settle()
     until(lambda: not target.server.observe().link_up, "the link is seen to be down")
     assert target.server.observe().offset >= reached
 
