@@ -27,13 +27,18 @@ class Ledger:
         found.frombytes(path.read_bytes())
         return cls(client, found[0::3], found[1::3], found[2::3])
 
-    def hand_over_ms(self, begin: int, end: int) -> float | None:
-        """From the last acknowledgement of the old master to the first of the new one, inside [begin, end] ns; None where this client saw none."""
+    def crossing(self, begin: int, end: int) -> tuple[int, int] | None:
+        """The last acknowledgement of the old master and the first of the new one, inside [begin, end] ns; None where this client saw none."""
         first, last = bisect.bisect_left(self.at, begin), bisect.bisect_right(self.at, end)
         for index in range(max(first, 1), last):
             if self.port[index] != self.port[index - 1]:
-                return (self.at[index] - self.at[index - 1]) / 1e6
+                return self.at[index - 1], self.at[index]
         return None
+
+    def hand_over_ms(self, begin: int, end: int) -> float | None:
+        """Between both of ``crossing``."""
+        found = self.crossing(begin, end)
+        return None if found is None else (found[1] - found[0]) / 1e6
 
     def worst_gap_ms(self, begin: int, end: int) -> float:
         """The longest time without an acknowledgement inside [begin, end] ns."""

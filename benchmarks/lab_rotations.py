@@ -97,7 +97,7 @@ class Rehearsal:
             raise Failed(f"the group is in {standing.state}, {here.active()} is the master")
         found = audit.audited(self.lab, rotation.target.value)
         twice = tuple(f"{name} in {a} and {b} for {s:.1f} s" for name, a, b, s in found.overlaps)
-        figures = _s6(ledgers.read(self.lab.ledgers / "writes.jsonl"), standing)
+        figures = observed(ledgers.read(self.lab.ledgers / "writes.jsonl"), standing)
         return Seen(
             standing.rotation,
             rotation.source.value,
@@ -129,7 +129,7 @@ class Rehearsal:
         return self.lab.root / "fleet"
 
 
-def _s6(lines: Sequence[Mapping[str, Any]], standing: Standing) -> dict[str, Any]:
+def observed(lines: Sequence[Mapping[str, Any]], standing: Standing) -> dict[str, Any]:
     """What the users saw in S6 (the worst, where it was entered more than once), and in as long a time before it; Bennu's own figures."""
     spans = [(_at(span.begin), _at(span.end)) for span in standing.spans if span.state is State.SWITCHOVER_LOCKED and span.end]
     inside = [audit.waits(lines, begin, end) for begin, end in spans]
