@@ -42,6 +42,9 @@ def up(
     active: Annotated[str, typer.Option("--active", help="The first cluster's colour.")] = "blue",
     provisioner: Annotated[str, typer.Option("--provisioner", help="command, or terraform where it is on PATH.")] = "command",
     external_redis: Annotated[bool, typer.Option("--external-redis", help="Keep the state in a Redis outside the clusters, and hand over none.")] = False,
+    fence: Annotated[
+        str, typer.Option("--fence", help="config-rewrite (Redis has a file on its volume), or manifest: started by arguments, as a chart does it.")
+    ] = "config-rewrite",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until payments flow.")] = True,
     output: OutputOption = Format.TEXT,
 ) -> None:
@@ -57,10 +60,12 @@ def up(
 
     if provisioner not in ("command", "terraform"):
         raise UsageError(f"there is no provisioner {provisioner!r}", next_step="choose command or terraform")
+    if fence not in ("config-rewrite", "manifest"):
+        raise UsageError(f"a fence is not carried by {fence!r}", next_step="choose config-rewrite or manifest")
     if lab.exists:
         sys.stderr.write(f"bennu: the lab runs already in {lab.root}\n")
     else:
-        wanted = world.Wanted(Colour.parse(active).value, provisioner == "terraform", wait, external_redis)
+        wanted = world.Wanted(Colour.parse(active).value, provisioner == "terraform", wait, external_redis, fence)
         world.start(lab.root, name, wanted, _tell)
     found = world.status(lab)
     if output is not Format.TEXT:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -30,7 +31,20 @@ _TERRAFORM = """    provisioner:
 _AUTHOR = {"GIT_AUTHOR_NAME": "Lab", "GIT_AUTHOR_EMAIL": "lab@lab.test", "GIT_COMMITTER_NAME": "Lab", "GIT_COMMITTER_EMAIL": "lab@lab.test"}
 
 
-def written(lab: LabDir, active: str, outputs: Mapping[str, str], *, terraform: bool = False, external_redis: bool = False) -> None:
+@dataclass(frozen=True)
+class Choice:
+    """What of the templates is taken. ``fence`` is ``redis[].fence.persists_by``, and decides how Redis is started."""
+
+    terraform: bool = False
+    external_redis: bool = False
+    fence: str = "config-rewrite"
+
+
+# By what carries the fence: the catalog's folder of a Redis that is started so.
+CATALOGS = {"config-rewrite": "redis", "manifest": "redis-by-arguments"}
+
+
+def written(lab: LabDir, active: str, outputs: Mapping[str, str], choice: Choice = Choice()) -> None:
     """``<lab>/fleet`` (a checkout) and ``<lab>/git/fleet.git`` (the bare remote), with one commit."""
     ports = lab.load().ports
     python, root = _quotable(sys.executable), _quotable(str(lab.root))
@@ -43,13 +57,15 @@ def written(lab: LabDir, active: str, outputs: Mapping[str, str], *, terraform: 
         "DNS": str(ports["dns"]),
         "COLOUR": active,
         "OUTPUTS": "".join(f'  {key.upper()}: "{value}"\n' for key, value in sorted(outputs.items())),
-        "REDIS_HOST": EXTERNAL_REDIS if external_redis else "redis.database.svc.cluster.local",
-        "PROVISIONER": _TERRAFORM if terraform else _COMMAND.format(python=python, lab=root),
+        "REDIS_HOST": EXTERNAL_REDIS if choice.external_redis else "redis.database.svc.cluster.local",
+        "REDIS": CATALOGS[choice.fence],
+        "FENCE": choice.fence,
+        "PROVISIONER": _TERRAFORM if choice.terraform else _COMMAND.format(python=python, lab=root),
     }
     checkout = lab.root / "fleet"
     for path, template in _templates(resources.files("bennu.lab") / "fleet", ""):
         place = path.replace("cluster/", f"clusters/prod/us-east-1/cluster-{active}/", 1) if path.startswith("cluster/") else path
-        text = section(template, without="inside" if external_redis else "external")
+        text = section(template, without="inside" if choice.external_redis else "external")
         for key, value in values.items():
             text = text.replace(f"@@{key}@@", value)
         file = checkout / place

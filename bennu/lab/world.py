@@ -44,6 +44,7 @@ class Wanted:
     terraform: bool = False
     wait: bool = True
     external_redis: bool = False
+    fence: str = "config-rewrite"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def start(directory: Path, name: str, wanted: Wanted, tell: Callable[[str], None
         found = provision.up(lab, wanted.active)
         tell(f"cluster {wanted.active} is up ({found['api_server']})")
         uid = lab.cluster(wanted.active).load().uid
-        fleet_files.written(lab, wanted.active, {**found, "cluster_uid": uid}, terraform=wanted.terraform, external_redis=wanted.external_redis)
+        choice = fleet_files.Choice(wanted.terraform, wanted.external_redis, wanted.fence)
+        fleet_files.written(lab, wanted.active, {**found, "cluster_uid": uid}, choice)
         if wanted.terraform:
             _imported(lab, wanted.active)
         asyncio.run(_bootstrapped(lab, wanted.active))

@@ -31,6 +31,8 @@ from bennu.lab.controllers.workloads_templates import controller_of, is_terminat
 Json = dict[str, Any]
 _log = logging.getLogger(__name__)
 _HOUSEKEEPING = 2.0
+# The real kubelet takes its minute and a half until a changed ConfigMap is in the files of a pod that runs. Scaled as the lab's policy scales it (kubelet_sync_s), with some room.
+_SYNC = 1.0
 _ENDED = ("Succeeded", "Failed")
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "cont": signal.SIGCONT}
 
@@ -111,6 +113,14 @@ class Kubelet:
         containers = [{**c, "ready": False, "state": ended} for c in (pod.get("status") or {}).get("containerStatuses") or []]
         await self._node.client.patch_status(pod, {"phase": "Failed", "reason": "NodeLost", "containerStatuses": containers})
 
+    def renew_volumes(self) -> None:
+        """Bring changed ConfigMaps and Secrets into the files of the pods that run."""
+        for key, runner in self._runners.items():
+            try:
+                runner.renew_volumes()
+            except OSError as problem:
+                _log.info("volumes of %s/%s: %s", *key, problem)
+
     def signal_redis(self, name: str) -> None:
         """Send ``kill``, ``stop`` or ``cont`` to every Redis server of the cluster."""
         for runner in self._runners.values():
@@ -146,6 +156,7 @@ async def run(ctx: ControllerContext) -> None:
             group.create_task(keep_alive(ctx.client, node_name(facts.colour), ctx.stop))
             group.create_task(follow(ctx.cluster.lab, ctx.stop, faults.told))
             group.create_task(_keep_logs_short(root / "logs", ctx.stop))
+            group.create_task(_keep_volumes_true(kubelet, lookups, ctx.stop))
             await reconcile(ctx.stop, kubelet.changed, kubelet.look)
     finally:
         await kubelet.end_all()
@@ -157,3 +168,20 @@ async def _keep_logs_short(logs: Path, stop: asyncio.Event) -> None:
         turn_over(logs)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _HOUSEKEEPING)
+
+
+async def _keep_volumes_true(kubelet: Kubelet, lookups: Lookups, stop: asyncio.Event) -> None:
+    changed = asyncio.Event()
+    informers = (lookups.config_maps, lookups.secrets)
+    for informer in informers:
+        informer.join(changed)
+    try:
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _SYNC)
+            if changed.is_set():
+                changed.clear()
+                kubelet.renew_volumes()
+    finally:
+        for informer in informers:
+            await informer.leave(changed)

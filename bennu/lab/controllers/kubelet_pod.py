@@ -1,8 +1,8 @@
 """One pod from its first sight to its end: volumes, init containers, containers, status.
 
 It adopts the pod first: ports and node are written on it. From then on the API server only marks the pod when it is deleted, until the kubelet says that its
-processes have ended. Mounted files are written
-at the pod's start only; the real kubelet would refresh them within a minute.
+processes have ended. Mounted files follow their ConfigMaps when the
+kubelet says so (:mod:`kubelet`); what a process has read, it has read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bennu.lab.controllers.network_ports import PortBook
 from bennu.lab.controllers.processes import Launch
 from bennu.lab.controllers.processes_book import PidBook
 from bennu.lab.controllers.processes_logs import log_file
-from bennu.lab.controllers.volumes import mounts_of, prepare
+from bennu.lab.controllers.volumes import mounts_of, prepare, renew
 from bennu.lab.controllers.workloads_jobs import stamp
 
 Json = dict[str, Any]
@@ -82,6 +82,11 @@ class PodRunner:
         """Send a signal to all its processes."""
         for container in self._containers:
             container.signal(number)
+
+    def renew_volumes(self) -> None:
+        """Bring what changed in its ConfigMaps and Secrets into its files."""
+        if self._mounted and not self._ending.is_set():
+            renew(self.pod, self._mounted, self._node.lookups.volumes_of(self.key[0]))
 
     async def run(self) -> None:
         """From adoption to the end of the last process. Cancelling it kills them."""

@@ -1,7 +1,8 @@
 """Where a pod's volumes lie on disk, and what is written into them before it starts.
 
 ConfigMaps and Secrets become files in a fresh directory, an emptyDir is a fresh directory, a claim's directory lives as long as the claim does
-(:mod:`network_claims` makes and removes it). It reads no API: the objects are handed in. ``subPath`` is known, propagation and ownership are not.
+(:mod:`network_claims` makes and removes it). Files follow their objects while the pod runs, save those that a ``subPath`` mounts. It reads no API: the objects are handed in.
+Propagation and ownership are not known.
 """
 
 from __future__ import annotations
@@ -48,6 +49,28 @@ def prepare(pod: Json, directory: Path, source: Source) -> dict[str, Path]:
     return found
 
 
+def renew(pod: Json, volumes: Mapping[str, Path], source: Source) -> None:
+    """Bring what changed since into the files of a pod that runs, each at once (a temporary file takes its place).
+
+    A volume that a container mounts by ``subPath`` stays as it is, and so does one whose object is gone: the real kubelet does neither anything good.
+    """
+    containers = [*(pod["spec"].get("initContainers") or []), *(pod["spec"].get("containers") or [])]
+    by_part = {str(mount["name"]) for one in containers for mount in one.get("volumeMounts") or [] if mount.get("subPath")}
+    for volume in pod["spec"].get("volumes") or []:
+        at = volumes.get(str(volume["name"]))
+        if at is None or str(volume["name"]) in by_part or not _is_of_objects(volume):
+            continue
+        try:
+            wanted = _files(volume, at, source)
+        except ContainerConfigError:
+            continue
+        for gone in {file for file in at.rglob("*") if file.is_file()} - set(wanted):
+            gone.unlink()
+        for file, content in wanted.items():
+            if not file.is_file() or file.read_bytes() != content:
+                _put(file, content)
+
+
 def mounts_of(container: Json, volumes: Mapping[str, Path]) -> dict[str, Path]:
     """mountPath → real path, for the container's volumeMounts."""
     mounts = {}
@@ -66,23 +89,26 @@ def _place(volume: Json, at: Path, source: Source) -> Path:
             raise ContainerConfigError(f"persistentvolumeclaim {claim!r} is not bound")
         return real
     at.mkdir(mode=0o700)
-    if "configMap" in volume:
-        spec = volume["configMap"]
-        _write(at, spec, _config_map_data(spec, source.config_map(str(spec["name"]))))
-    elif "secret" in volume:
-        spec = volume["secret"]
-        _write(at, spec, _secret_data(spec, source.secret(str(spec["secretName"]))))
-    elif "projected" in volume:
-        for part in volume["projected"].get("sources") or []:
-            _place_projected(part, at, source)
+    for file, content in _files(volume, at, source).items():
+        _put(file, content)
     return at
 
 
-def _place_projected(part: Json, at: Path, source: Source) -> None:
-    if "configMap" in part:
-        _write(at, part["configMap"], _config_map_data(part["configMap"], source.config_map(str(part["configMap"]["name"]))))
-    elif "secret" in part:
-        _write(at, part["secret"], _secret_data(part["secret"], source.secret(str(part["secret"]["name"]))))
+def _is_of_objects(volume: Json) -> bool:
+    return any(kind in volume for kind in ("configMap", "secret", "projected"))
+
+
+def _files(volume: Json, at: Path, source: Source) -> dict[Path, bytes]:
+    """What the volume holds by its objects; empty for other kinds. Raises ContainerConfigError."""
+    found: dict[Path, bytes] = {}
+    for part in (volume.get("projected") or {}).get("sources") or [volume]:
+        if "configMap" in part:
+            spec = part["configMap"]
+            found |= _chosen(at, spec, _config_map_data(spec, source.config_map(str(spec["name"]))))
+        elif "secret" in part:
+            spec = part["secret"]
+            found |= _chosen(at, spec, _secret_data(spec, source.secret(str(spec.get("secretName") or spec.get("name")))))
+    return found
 
 
 def _config_map_data(spec: Json, found: Json | None) -> dict[str, bytes]:
@@ -102,15 +128,23 @@ def _secret_data(spec: Json, found: Json | None) -> dict[str, bytes]:
     return {str(k): base64.b64decode(v) for k, v in (found.get("data") or {}).items()}
 
 
-def _write(at: Path, spec: Json, data: Mapping[str, bytes]) -> None:
+def _chosen(at: Path, spec: Json, data: Mapping[str, bytes]) -> dict[Path, bytes]:
     items = spec.get("items")
     chosen = {str(i["path"]): data[i["key"]] for i in items if i["key"] in data} if items else dict(data)
+    found = {}
     for name, content in chosen.items():
         target = (at / name).resolve()
         # A key such as ../x must not leave the volume (the real kubelet refuses it too).
         if not target.is_relative_to(at.resolve()):
             raise ContainerConfigError(f"path {name!r} leaves the volume")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _SECRET_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        found[target] = content
+    return found
+
+
+def _put(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f"..{file.name}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _SECRET_MODE)
+    with os.fdopen(descriptor, "wb") as written:
+        written.write(content)
+    new.replace(file)

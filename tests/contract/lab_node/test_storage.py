@@ -204,3 +204,35 @@ def test_init_containers_run_to_their_end_before_redis_starts_and_see_its_volume
             assert (await says(running, "SELECT", "3")).startswith("-ERR")
 
     run(story)
+
+
+def test_a_changed_configmap_comes_into_the_files_of_a_pod_that_runs_and_restarts_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with lab_cluster(tmp_path, "blue") as cluster:
+            await cluster.namespace(SHOP)
+            role = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "role", "namespace": SHOP}, "data": {"role.conf": "", "old": "1"}}
+            made = await cluster.client.create(role)
+            wanted = deployment("web")
+            pod_spec = wanted["spec"]["template"]["spec"]
+            pod_spec["volumes"] = [{"name": name, "configMap": {"name": "role"}} for name in ("part", "whole")]
+            pod_spec["containers"][0]["volumeMounts"] = [
+                {"name": "whole", "mountPath": "/whole"},
+                {"name": "part", "mountPath": "/part/role.conf", "subPath": "role.conf"},
+            ]
+            await cluster.client.create(wanted)
+            (pod,) = await cluster.until("v1", "Pod", ready_pods)
+            files = cluster.directory.root / "pods" / f"{SHOP}-{pod['metadata']['name']}"
+            assert (files / "whole" / "role.conf").read_text() == ""
+            await cluster.client.patch(made, {"data": {"role.conf": "replicaof 127.0.0.1 1\n", "old": None}})
+
+            async def brought() -> bool:
+                return (files / "whole" / "role.conf").read_text() != ""
+
+            await eventually(brought)
+            assert (files / "whole" / "role.conf").read_text() == "replicaof 127.0.0.1 1\n"
+            assert sorted(file.name for file in (files / "whole").iterdir()) == ["role.conf"]
+            assert (files / "part" / "role.conf").read_text() == "", "a subPath mount is never renewed"
+            (same,) = await cluster.until("v1", "Pod", ready_pods)
+            assert (same["metadata"]["uid"], same["status"]["containerStatuses"][0]["restartCount"]) == (pod["metadata"]["uid"], 0)
+
+    run(story)
