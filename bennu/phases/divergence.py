@@ -1,6 +1,7 @@
 """The way back past a broken reverse link: how far the present master is ahead, what going back would lose, and the hand-back itself.
 
-While the old master follows, the reverse switchover loses nothing and none of this is done. Where it does not follow any more, the divergence is exact
+While the old master follows, the reverse switchover loses nothing and none of this is done. One that came back parked from a restart, as its manifest says, is made to follow again first.
+Where it does not follow any more, the divergence is exact
 (``core.switchover.stray_bytes``): none → the authority goes back; some → refused, both sides kept in files, and only ``--accept-loss`` goes on. Nothing is ever merged.
 """
 
@@ -10,10 +11,12 @@ from contextlib import ExitStack
 
 from bennu.core.clusters import Colour
 from bennu.core.export import Contents, difference, lines
+from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.switchover import stray_bytes
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, StoppedSafe
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
+from bennu.phases.data_syncing import mirror_address
 from bennu.phases.pointer import Pointers, desired
 from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section import PARKING, Hands, server
@@ -22,6 +25,8 @@ from bennu.ports.redis import Observation
 
 ACCEPTED, LINK, STRAY = "loss.accepted", "reverse.link", "reverse.stray"
 BROKEN = "broken"
+# A replica dials once a second, and a master that sends its data without a disk waits 5 s for more replicas (repl-diskless-sync-delay).
+_BEGINS_S = 10.0
 _GO_ON = "mend the reverse link ('bennu clusters health') and go back without loss, or give these writes up: 'bennu rotate rollback --accept-loss'"
 
 
@@ -53,6 +58,46 @@ def kept(world: World, colour: Colour, when: str) -> tuple[str, Contents]:
 
 def _words(stray: int | None) -> str:
     return "an unknown number of bytes" if stray is None else f"{stray} bytes of replication stream"
+
+
+class Rejoin(Step):
+    """A fence by manifest brings the old master back parked from a restart, and nobody else gives it the present master's address: the rollback does, so that it stays one without loss."""
+
+    id = "rollback.rejoin"
+    title = "the old master follows again"
+
+    def observe(self, world: World) -> Seen:
+        """Nothing to do unless it is parked and the restart explains that. What stands otherwise is the judgement's."""
+        if not by_manifest(world):
+            return Seen(True, "a restart comes back as a replica of the present master")
+        old, present = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
+        # Attached at the switch and no master since, it holds nothing that the present one lacks: its restart, and no hand, took it off.
+        restarted = old.run_id != world.facts.get("intent.source_run_id", old.run_id) and world.facts.get(SPLIT_BRAIN) != "true"
+        return Seen(not (restarted and present.is_master and _parked(world, old)), "it did not come back parked from a restart")
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """REPLICAOF the mirror, and see it through; where it does not come, the judgement says what that means."""
+        clock, policy, old = world.systems.clock, world.policy, world.systems.redis(world.rotation.source)
+        # Safe to repeat: REPLICAOF to the master that it follows already changes nothing.
+        old.replicate(mirror_address(world, world.rotation.source, world.rotation.target))
+        pen.tell(f"{world.rotation.source.cluster}'s Redis came back parked from a restart; it follows {world.rotation.target.cluster} again")
+        begun = last = clock.boot()
+        while clock.boot() - last < _BEGINS_S and clock.boot() - begun < policy.syncing_timeout_s:
+            seen = old.observe()
+            if follows(seen, world.systems.redis(world.rotation.target).observe()):
+                break
+            last = clock.boot() if seen.sync_in_progress else last
+            clock.wait(policy.poll_s)
+        return Effect()
+
+
+def _parked(world: World, old: Observation) -> bool:
+    """Whether it is a replica of something else than the present master, which could be reached. False where no mirror leads there: then nothing can be mended from here."""
+    try:
+        mirror = mirror_address(world, world.rotation.source, world.rotation.target)
+    except GateRefused:
+        return False
+    return not old.is_master and not old.link_up and old.master != mirror
 
 
 class Judge(Step):

@@ -177,6 +177,40 @@ def test_a_change_that_would_roll_the_pod_is_refused_before_anything_is_committe
     assert world.writable() == ["blue"]
 
 
+def switched() -> Universe:
+    """At PROMOTED: green has the authority, blue follows it."""
+    world = prepared()
+    pilot = Pilot(world)
+    pilot.watch = until(State.PROMOTED)
+    pilot.resume()
+    assert world.writable() == ["green"]
+    return world
+
+
+def test_an_old_master_that_came_back_parked_is_made_to_follow_again_before_a_rollback() -> None:
+    world = switched()
+    pod_ends(world, Colour.BLUE)
+    assert world.redis(Colour.BLUE).state.master == PARKED
+    world.clients_write()
+    outcome = Pilot(world).rollback()
+    assert outcome.code == 6, outcome
+    assert not any("reverse link is broken" in progress.text for progress in outcome.progress)
+    at_rest(world, Colour.BLUE)
+    assert variant(world, Colour.BLUE) == "hot-writer"
+    assert not parked_at_its_next_start(world, Colour.BLUE)
+
+
+def test_an_old_master_that_somebody_parked_by_hand_is_judged_and_not_touched() -> None:
+    world = switched()
+    world.redis(Colour.BLUE).follow(PARKED)
+    world.clients_write()
+    outcome = Pilot(world).rollback()
+    assert outcome.code == 7, outcome
+    assert "reverse link is broken" in str(outcome.error)
+    assert world.redis(Colour.BLUE).state.master == PARKED
+    assert world.writable() == ["green"]
+
+
 def test_doctor_finds_a_fence_that_was_left_armed() -> None:
     world = entered(State.SWITCHOVER_LOCKED, KIT)
     path = f"{fleet.HOME}/cluster-blue/profile-sync.yaml"
