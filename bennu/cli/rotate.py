@@ -95,6 +95,9 @@ def resume(
     auto_promote: Annotated[bool, typer.Option("--auto-promote", help="Hand over without waiting for a human.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="End after the canary (exit 10).")] = False,
     stop_after: StopAfterOption = "",
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Give up the writes that an earlier run found on one side alone and kept in files (exit 7), and go on.")
+    ] = False,
     no_input: NoInputOption = False,
     timeout: TimeoutOption = 0,
     output: OutputOption = Format.TEXT,
@@ -107,7 +110,7 @@ def resume(
     from bennu.cli.driving import driven
 
     here = session(repo, config, group, policy=policy, no_input=no_input)
-    wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, stop_after=stop_after, timeout_s=timeout)
+    wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, stop_after=stop_after, timeout_s=timeout, accept_loss=accept_loss)
     with wiring.resumed(here, wishes, take_over=take_over) as engine:
         driven(here, engine, output)
 

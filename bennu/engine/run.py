@@ -104,6 +104,7 @@ class Engine:
 
     def _driven(self) -> Iterator[Progress]:
         direction = self.lookout.journal.standing.direction
+        self._accepted()
         try:
             if direction is Direction.ROLLBACK:
                 yield from self._rollback()
@@ -115,10 +116,17 @@ class Engine:
             self.wishes = replace(self.wishes, accept_loss=asked_back.accept_loss)
             yield from self._back()
 
+    def _accepted(self) -> None:
+        """A loss is accepted, and a cluster said to be dead, for one command alone, and each time anew: what a killed one left in the journal is taken back."""
+        words = {"loss.accepted": self.lookout.journal.holder.name if self.wishes.accept_loss else "", GONE: self.wishes.gone}
+        facts = self.lookout.journal.standing.facts
+        if any(facts.get(name, "") != word for name, word in words.items()):
+            self._write(Entry(Kind.FACT, data=words))
+
     # The three lists
 
     def _forward(self) -> Iterator[Progress]:
-        if self.wishes.dr or self._in_disaster():
+        if self.wishes.dr:
             yield from self._without_source()
         elif self.state is State.IDLE_STABLE:
             yield self._enter(Event.START)
@@ -141,17 +149,13 @@ class Engine:
         return bool(self.lookout.journal.standing.facts.get(BY))
 
     def _without_source(self) -> Iterator[Progress]:
-        """A human says that the source is dead, and what may be lost by that. Both words are for this command alone: one that goes on later without them finds nothing agreed to."""
-        holder = self.lookout.journal.holder.name
-        self._write(Entry(Kind.FACT, data={"loss.accepted": holder if self.wishes.accept_loss else "", GONE: self.wishes.gone}))
-        if not self.wishes.dr:
-            return
+        """A human says that the source is dead, and what may be lost by that."""
         before = self.state.number < State.SWITCHOVER_LOCKED.number
         if before:
             fsm.advance(self.state, Event.DISASTER)  # raises, in words, where nothing can take over
         for step in self.runbook.disaster(self._now()):
             yield from self._stuck_ends(step, self._quiet(self.state))
-        declared = Entry(Kind.FACT, data={BY: holder})
+        declared = Entry(Kind.FACT, data={BY: self.lookout.journal.holder.name})
         if before:
             # In one swap: a canary that goes on must never find a disaster declared.
             yield self._enter(Event.DISASTER, declared)
@@ -175,8 +179,7 @@ class Engine:
                 f"{self.world.rotation.source.cluster} was given up as dead: what it holds and what the group wrote since are two histories, and Bennu never joins them",
                 next_step="'bennu rotate resume' ends this rotation; a new one, to a fresh cluster, is the way on",
             )
-        # Given for this way back alone, and each time anew.
-        self._write(Entry(Kind.FACT, data={"loss.accepted": self.lookout.journal.holder.name if self.wishes.accept_loss else ""}))
+        self._accepted()
         if state is State.PROMOTED or (direction is Direction.REVERSE and state is State.SWITCHOVER_LOCKED):
             for step in self.runbook.judge(self._now()):
                 yield from self._stuck_ends(step, self._quiet(state))

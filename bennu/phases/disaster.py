@@ -14,12 +14,12 @@ from bennu.core.disaster import BY, GONE, Evidence, Exposure, Replica, exposed, 
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
-from bennu.phases.divergence import accepted
 from bennu.phases.gone import answers
 from bennu.phases.kinds import DEPLOYMENT, NODE, POD, SERVICE, STATEFULSET, labels_of, wanted
 from bennu.phases.pointer import Pointers, desired
 from bennu.phases.section import PARKING
 from bennu.phases.section_errors import only_forward
+from bennu.phases.stray_writes import accepted
 from bennu.ports.kubernetes import Json, Ref
 from bennu.ports.redis import Critical, Observation
 
@@ -60,7 +60,7 @@ def judged(world: World) -> tuple[str, ...]:
     if not whole.is_open:
         raise GateRefused(whole.reason, next_step="restore the source, or the target from a snapshot; 'bennu rotate status --why' shows both histories")
     cost, proof = _exposure(world, target), fenced(seen)
-    if not (accepted(world) and proof.is_open):
+    if not (accepted(world.facts) and proof.is_open):
         raise OperatorNeeded(f"{cost.words()}; {proof.reason}", next_step=_ask(world, proof))
     return cost.words(), proof.reason
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from bennu.core.clusters import Colour
-from bennu.core.export import Contents, difference, lines
+from bennu.core.export import difference
 from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.switchover import stray_bytes
 from bennu.core.verdict import Verdict, opened
@@ -21,9 +20,10 @@ from bennu.phases.pointer import Pointers, desired
 from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section import PARKING, Hands, server
 from bennu.phases.section_errors import only_forward
+from bennu.phases.stray_writes import accepted, bytes_in_words, kept
 from bennu.ports.redis import Observation
 
-ACCEPTED, LINK, STRAY = "loss.accepted", "reverse.link", "reverse.stray"
+LINK, STRAY = "reverse.link", "reverse.stray"
 BROKEN = "broken"
 # A replica dials once a second, and a master that sends its data without a disk waits 5 s for more replicas (repl-diskless-sync-delay).
 _BEGINS_S = 10.0
@@ -33,31 +33,6 @@ _GO_ON = "mend the reverse link ('bennu clusters health') and go back without lo
 def is_broken(world: World) -> bool:
     """Whether the way back was judged to lead past a broken link."""
     return world.facts.get(LINK) == BROKEN
-
-
-def accepted(world: World) -> bool:
-    """Whether an operator gave the present master's own writes up, by name."""
-    return bool(world.facts.get(ACCEPTED))
-
-
-def kept(world: World, colour: Colour, when: str) -> tuple[str, Contents]:
-    """All keys of a cluster's Redis in a file; (what was kept in words, its contents). Raises DependencyDown, StoppedSafe."""
-    redis, contents = world.systems.redis(colour), Contents()
-    seen = redis.observe()
-    head = {
-        "redis": redis.name,
-        "version": f"{seen.flavour} {seen.version}",
-        "replid": seen.replid,
-        "offset": str(seen.offset),
-        "role": "master" if seen.is_master else "replica",
-    }
-    name = f"{world.rotation.id}.{colour}.{when}.{world.systems.clock.wall():%Y%m%dT%H%M%SZ}.jsonl"
-    found = world.systems.checkpoint.save_dump(name, lines(head, redis.export(), contents))
-    return f"{found.path} ({len(contents.digests)} keys, sha256 {found.sha256[:12]}…)", contents
-
-
-def _words(stray: int | None) -> str:
-    return "an unknown number of bytes" if stray is None else f"{stray} bytes of replication stream"
 
 
 class Rejoin(Step):
@@ -129,10 +104,10 @@ class Judge(Step):
             return Effect(found)
         (here, ours), (there, theirs) = kept(world, world.rotation.target, "present"), kept(world, world.rotation.source, "old")
         found_out = difference(ours, theirs)
-        would = f"going back would lose {_words(stray)} that only {world.rotation.target.cluster} has: {found_out.counts()}"
+        would = f"going back would lose {bytes_in_words(stray)} that only {world.rotation.target.cluster} has: {found_out.counts()}"
         # Names of keys may be names of people: on the operator's screen and in the files, not in the journal that an error goes into.
         pen.tell(f"{would}{found_out.some()}; kept in {here} and {there}")
-        if accepted(world):
+        if accepted(world.facts):
             return Effect(found)
         raise OperatorNeeded(
             f"the reverse link is broken, and {would}",
@@ -196,7 +171,7 @@ class HandBack(Step):
             hands.source.unpause()
             cut = hands.source.cut_clients()
         pen.tell(
-            f"writes were paused for {paused:.1f} ms; {world.rotation.source.cluster} stays fenced; {_words(stray)} are given up; {cut} connections were cut"
+            f"writes were paused for {paused:.1f} ms; {world.rotation.source.cluster} stays fenced; {bytes_in_words(stray)} are given up; {cut} connections were cut"
         )
         return Effect({"intent.open": "false", STRAY: "unknown" if stray is None else str(stray), "pause.ms": f"{paused:.1f}"})
 
@@ -224,10 +199,10 @@ class HandBack(Step):
         """What only the fenced server has: exact, since it writes no more. Un-fences it and refuses where that is more than was agreed to."""
         old = hands.target.observe()
         stray = stray_bytes(server(hands.source.observe()), server(old))
-        if stray == 0 or accepted(world) or old.is_master:
+        if stray == 0 or accepted(world.facts) or old.is_master:
             return stray
         hands.source.make_master()
-        why = f"{world.rotation.source.cluster} has {_words(stray)} that {world.rotation.target.cluster} lacks: going back would lose them"
+        why = f"{world.rotation.source.cluster} has {bytes_in_words(stray)} that {world.rotation.target.cluster} lacks: going back would lose them"
         raise StepAborted(why, OperatorNeeded(why, changed=f"nothing stays changed, {world.rotation.source.cluster} goes on as the master", next_step=_GO_ON))
 
 

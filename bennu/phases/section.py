@@ -23,6 +23,7 @@ from bennu.core.invariants import SPLIT_BRAIN, lag_threshold
 from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
 from bennu.core.switchover import Decision, Intent, Server, Todo, decide, may_attach, stray_bytes
 from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded, ReplicationLagError, SplitBrainError, StoppedSafe
+from bennu.phases import stray_writes
 from bennu.phases.app_pointer import slowest_reading
 from bennu.phases.base import Effect, Pen, StepAborted, World
 from bennu.phases.data_syncing import mirror_address
@@ -142,6 +143,7 @@ class Section:
             raise NotNow(error.message) from error
         self._armed()
         facts = {"intent.open": "true", "intent.replid": source.replid, "intent.source_run_id": source.run_id, "intent.target_run_id": target.run_id}
+        facts |= stray_writes.NONE
         facts["intent.at"] = self._clock.wall().isoformat(timespec="milliseconds")
         if self._facts.get("source.replid") in (source.replid, source.replid2):
             # Each fence that was taken back gave the source another one; the next would hide the first, and look like a source that lost its data.
@@ -260,26 +262,22 @@ class Section:
 
     def _released(self) -> Effect:
         """Attach the old master as a replica, cut who is still connected to it, verify."""
-        pause = self._paused_ms()
+        pause, given_up = self._paused_ms(), {}
         source, target = self._hands.source.observe(), self._hands.target.observe()
         if not may_attach(server(source), server(target), source_restarted=self._restarted(source)):
-            stray = stray_bytes(server(source), server(target))
-            raise OperatorNeeded(
-                f"the old master may hold writes that the new one does not ({'unknown' if stray is None else stray} bytes): it was not attached",
-                changed="the target is master and the pointers name it; the source stays fenced",
-                next_step="dump both sides before anything else; 'bennu rotate status --why' shows their histories",
-            )
+            self._settled(source, target, stray_writes.not_attached)
+            given_up = stray_writes.given_up(self._world, self._pen)
         self._hold_pointers()
         self._hands.source.attach(mirror_address(self._world, self._world.rotation.source, self._world.rotation.target))
         cut = self._hands.source.cut_clients()
         self._verify()
         self._pen.tell(f"writes were paused for {pause:.1f} ms; {cut} connections to the old master were cut")
-        return Effect(self._figures | {"intent.open": "false", SPLIT_BRAIN: "false", "pause.ms": f"{pause:.1f}", "clients.cut": str(cut)})
+        return Effect(self._figures | given_up | {"intent.open": "false", SPLIT_BRAIN: "false", "pause.ms": f"{pause:.1f}", "clients.cut": str(cut)})
 
     def _restarted(self, source: Observation | None = None) -> bool:
-        """Whether the armed source came back as another process. After two masters were seen that explains nothing any more: what only it had may have been acknowledged."""
-        seen = source or self._hands.source.observe()
-        return seen.run_id != self._facts.get("intent.source_run_id", seen.run_id) and self._facts.get(SPLIT_BRAIN) != "true"
+        """Whether the armed source came back as another process. After two masters were seen, or writes that it alone has, that explains nothing any more: what only it had may have been acknowledged."""
+        seen, facts = source or self._hands.source.observe(), self._facts
+        return seen.run_id != facts.get("intent.source_run_id", seen.run_id) and facts.get(SPLIT_BRAIN) != "true" and not facts.get(stray_writes.KEPT)
 
     def _hold_pointers(self) -> None:
         """A reconciliation of Flux that had begun before it was held off may end now, and with Git's content, which names the old master until the next commit."""
@@ -355,11 +353,10 @@ class Section:
         self._figures[SPLIT_BRAIN] = "true"
 
     def _refuse_stray(self) -> None:
-        source, target = server(self._hands.source.observe()), server(self._hands.target.observe())
-        stray = stray_bytes(source, target)
-        if stray != 0:
-            raise SplitBrainError(
-                f"both servers were masters and the old one holds {'an unknown number of' if stray is None else stray} bytes that the new one lacks",
-                changed="the source was fenced; nothing was attached",
-                next_step="dump both sides and decide which writes to keep; once the old master follows the new one (REPLICAOF, by hand), 'bennu rotate resume' finishes",
-            )
+        source, target = self._hands.source.observe(), self._hands.target.observe()
+        if stray_bytes(server(source), server(target)) != 0:
+            self._settled(source, target, stray_writes.two_masters)
+
+    def _settled(self, source: Observation, target: Observation, refusal: Callable[[str, str], OperatorNeeded]) -> None:
+        stray = stray_writes.Stray(source, target, stray_bytes(server(source), server(target)))
+        stray_writes.settled(self._world, self._pen, self._facts, stray, refusal)

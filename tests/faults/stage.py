@@ -175,11 +175,17 @@ class Case:
         awaited(lambda: self.users.acknowledged() >= 40, "the users' first writes")
 
     def tool(
-        self, *stops: Stop, policy: dict[str, float] | None = None, holder: str = "ann@here", takes_over: bool = False, env: dict[str, str] | None = None
+        self,
+        *stops: Stop,
+        policy: dict[str, float] | None = None,
+        holder: str = "ann@here",
+        takes_over: bool = False,
+        accepts_loss: bool = False,
+        env: dict[str, str] | None = None,
     ) -> Tool:
         """Start Bennu's hand-over (or its resume), to be stopped where said."""
         log = self.folder / f"log-{len(self.tools)}"
-        orders = Orders(str(log), stops, tuple((POLICY | (policy or {})).items()), holder, takes_over)
+        orders = Orders(str(log), stops, tuple((POLICY | (policy or {})).items()), holder, takes_over, accepts_loss)
         found = Tool(orders, {**self._environment(), **(env or {})})
         self.tools.append(found)
         return found

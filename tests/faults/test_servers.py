@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
+from tests.faults.process import Tool
 from tests.faults.stage import Case, sound
 from tests.faults.tool import Stop
 
@@ -50,9 +53,43 @@ def test_a_target_that_restarts_right_after_its_promotion_keeps_all_and_asks_an_
     assert "not attached" in tool.end["message"]
     assert case.named() is case.target
     case.users_go_on()
+    refused(case, tool)
     case.target.way.flow()
     case.source.follows(case.target)
+    assert case.tool().ended() == 0, case.tools[-1].story()
     assert sound(case.judged(), "target")
+
+
+@pytest.mark.parametrize("reverse", ["up", "down"])
+def test_an_accepted_loss_attaches_an_old_master_that_nobody_can_compare(case: Case, reverse: str) -> None:
+    tool = case.held(Stop("target.make_master", after=True, signal="SIGSTOP"))
+    if reverse == "down":
+        case.target.way.stall()
+    case.target.crash()
+    tool.wake()
+    assert tool.ended() == 7, tool.story()
+    refused(case, tool)
+    case.target.way.flow()
+    case.users_go_on()
+    again = case.tool(accepts_loss=True)
+    assert again.ended() == 0, again.story()
+    assert any("given up; kept: " in line for line in again.told)
+    # All that was acknowledged is on both: what was given up was nothing but a history.
+    assert sound(case.judged(), "target")
+
+
+def refused(case: Case, tool: Tool) -> None:
+    """Both sides are in files that ``sha256sum -c`` agrees with, and a plain resume says the same again and keeps nothing twice."""
+    folder = case.folder / "state" / "checkpoints"
+    kept = sorted([*folder.glob("*.old.*.jsonl"), *folder.glob("*.new.*.jsonl")])
+    assert len(kept) == 2, tool.story()
+    for file in kept:
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert subprocess.run(["sha256sum", "-c", f"{file.name}.sha256"], cwd=file.parent, check=False, capture_output=True).returncode == 0
+    again = case.tool()
+    assert again.ended() == 7, again.story()
+    assert again.end == tool.end
+    assert sorted([*folder.glob("*.old.*.jsonl"), *folder.glob("*.new.*.jsonl")]) == kept
 
 
 @pytest.mark.parametrize("reverse", ["up", "down"])

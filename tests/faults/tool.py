@@ -23,7 +23,10 @@ from benchmarks import grounds
 from benchmarks.section import GROUP, Options, Seams, Section
 from bennu.core.clusters import Colour
 from bennu.core.policy import SPEC, overridden
+from bennu.core.record import Kind
+from bennu.engine.journal import Entry, Holder, Journal
 from bennu.errors import BennuError
+from bennu.phases.stray_writes import ACCEPTED
 
 # Of a connection, of a server, of a cluster and of the repository: everything that S6 says to a system or asks of it.
 TAPPED = frozenset(
@@ -47,13 +50,14 @@ class Stop:
 
 @dataclass(frozen=True)
 class Orders:
-    """How one process runs. *policy* are numbers of ``bennu.core.policy`` to replace; *takes_over* fences out whoever holds the lock."""
+    """How one process runs. *policy* are numbers of ``bennu.core.policy`` to replace; *takes_over* fences out whoever holds the lock; *accepts_loss* is ``--accept-loss``."""
 
     log: str
     stops: tuple[Stop, ...] = ()
     policy: tuple[tuple[str, float], ...] = ()
     holder: str = "ann@here"
     takes_over: bool = False
+    accepts_loss: bool = False
 
     def text(self) -> str:
         """As the argument."""
@@ -144,13 +148,20 @@ def _any(tapped: Tapped) -> Any:
     return tapped
 
 
+class Given(Section):
+    """With ``--accept-loss``: what Bennu's engine writes down when a command begins."""
+
+    def _locked(self, journal: Journal) -> None:
+        super()._locked(journal)
+        journal.append(Entry(Kind.FACT, data={ACCEPTED: self.options.holder}))
+
+
 def lock_of(state: Path) -> str:
     """The lock's id as the journal has it, empty where nobody holds it."""
     from benchmarks.file_journal import FileRepository
     from bennu.adapters.checkpoint import FileCheckpoint
     from bennu.adapters.clock import SystemClock
     from bennu.engine import lock
-    from bennu.engine.journal import Holder, Journal
 
     standing = lock.fresh(Journal(FileRepository(state, {}), FileCheckpoint(state), SystemClock(), GROUP, Holder("nobody@here", 0)))
     return standing.lock.id if standing.lock else ""
@@ -168,7 +179,7 @@ def main() -> int:
         tell=lambda line: log.write("told", line),
     )
     try:
-        done = Section(here, seams(log), options).run()
+        done = (Given if orders.accepts_loss else Section)(here, seams(log), options).run()
     except BennuError as error:
         log.write("end", {"code": error.code, "message": error.message, "changed": error.changed, "next": error.next_step})
         return error.code

@@ -124,8 +124,8 @@ def test_a_link_that_is_down_for_a_moment_costs_nothing() -> None:
     at_rest(world, Colour.BLUE)
 
 
-@pytest.mark.parametrize("accept", [False, True])
-def test_wherever_a_hand_back_is_killed_it_goes_on(accept: bool) -> None:
+def killed_at_each_effect(accept: bool) -> list[tuple[str, Universe]]:
+    """The worlds that a way back leaves which is killed after any of its effects, once its direction is written down."""
     world, found = broken(quiet=not accept), list[tuple[str, Universe]]()
 
     def after(call: str) -> None:
@@ -134,16 +134,40 @@ def test_wherever_a_hand_back_is_killed_it_goes_on(accept: bool) -> None:
 
     assert Pilot(world, taps=Taps(after=after)).rollback(accept_loss=accept).code == 6
     assert len(found) > 20
+    standings = [(call, copy, Pilot(copy).session.standing()) for call, copy in found]
+    return [(call, copy) for call, copy, standing in standings if standing.open and standing.direction is not Direction.FORWARD]
+
+
+@pytest.mark.parametrize("accept", [False, True])
+def test_wherever_a_hand_back_is_killed_it_goes_on(accept: bool) -> None:
     faults = []
-    for call, copy in found:
-        pilot = Pilot(copy)
-        standing = pilot.session.standing()
-        if not standing.open or standing.direction is Direction.FORWARD:
-            continue
-        outcome = pilot.resume()
+    for call, copy in killed_at_each_effect(accept):
+        outcome = Pilot(copy).rollback(accept_loss=accept)
         if outcome.code != 6 or copy.writable() != ["blue"] or copy.violations:
             faults.append(f"after {call}: {outcome}, {copy.writable()}, {copy.violations}")
     assert not faults, faults[:3]
+
+
+def test_wherever_a_hand_back_is_killed_a_plain_resume_inherits_no_acceptance() -> None:
+    faults, refused = [], 0
+    for call, copy in killed_at_each_effect(accept=True):
+        # Once the old master is one again, the loss has happened, in a file: from there it only goes on.
+        decided = copy.servers[Colour.BLUE].state.master is None
+        outcome = Pilot(copy).resume()
+        ended = (outcome.code, copy.writable(), copy.violations)
+        refused += outcome.code == 7
+        if ended != ((6, ["blue"], []) if decided else (7, ["green"], [])):
+            faults.append(f"after {call}: {outcome}, {ended}")
+        elif not decided:
+            assert not only_blue_knows(copy)
+            assert Pilot(copy).rollback(accept_loss=True).code == 6
+    assert not faults, faults[:3]
+    assert refused > 5
+
+
+def only_blue_knows(world: Universe) -> list[str]:
+    """Acknowledged writes that green lacks: none, as long as nothing was given up."""
+    return [key for key in world.acknowledged if key not in world.servers[Colour.GREEN].state.keys]
 
 
 def test_the_given_up_side_stays_fenced_and_is_never_attached() -> None:
