@@ -8,7 +8,8 @@ tried again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from bennu.core.clusters import Colour
@@ -21,6 +22,7 @@ from bennu.phases.kinds import CONFIGMAP, EPOCH, FLUX_RECONCILE, annotations_of,
 from bennu.ports.kubernetes import Conflict, Json, Ref
 
 Data = Mapping[str, str]
+OBJECTS = 4  # at the most: ConfigMap and write Service, in two clusters
 _TRIES = 5  # of one write against whoever else writes the object at the same moment
 
 
@@ -35,8 +37,9 @@ class Said:
 class Pointers:
     """The pointer objects of source and target during one S6."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, threads: Executor | None = None) -> None:
+        """*threads* do the writes of a flip, ``OBJECTS`` at once; without them it starts its own, which takes as long as a quick write."""
+        self._world, self._threads = world, threads
         self._which = world.write_service
         # A dead source's objects cannot be written; Git says the same, and its Flux applies it should it return.
         self._colours = tuple(colour for colour in (world.rotation.source, world.rotation.target) if not silent(world, colour))
@@ -100,13 +103,14 @@ class Pointers:
         return {"data": dict(obj.get("data") or {})}
 
     def _all(self, said: Mapping[Colour, Said], *, held: bool) -> None:
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(OBJECTS) if self._threads is None else nullcontext(self._threads) as threads:
             writes = [
-                pool.submit(self._apply, colour, ref, content, held=held)
+                threads.submit(self._apply, colour, ref, content, held=held)
                 for colour, one in said.items()
                 if colour in self._colours
                 for ref, content in self._contents(one)
             ]
+            wait(writes)
             for done in writes:
                 done.result()
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Barrier
 
 from bennu.core.invariants import SPLIT_BRAIN, lag_threshold
 from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
@@ -28,7 +29,7 @@ from bennu.phases.app_pointer import slowest_reading
 from bennu.phases.base import Effect, Pen, StepAborted, World
 from bennu.phases.data_syncing import mirror_address
 from bennu.phases.fence_manifest import carries_alone, is_armed
-from bennu.phases.pointer import Pointers, desired, sets_maintenance
+from bennu.phases.pointer import OBJECTS, Pointers, desired, sets_maintenance
 from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section_errors import NotNow, only_forward, refusal, restarted_armed
 from bennu.ports.redis import Address, Critical, Following, Observation
@@ -67,7 +68,9 @@ class Section:
 
     def __init__(self, world: World, pen: Pen, hands: Hands, figures: dict[str, str]) -> None:
         self._world, self._pen, self._hands, self._figures = world, pen, hands, figures
-        self._pointers = Pointers(world)
+        # One for telling the apps, which waits for the others.
+        self._threads = ThreadPoolExecutor(1 + OBJECTS)
+        self._pointers = Pointers(world, self._threads)
         # Computed here, since editing text takes longer than the whole pause.
         self._at_target, self._at_source = (desired(world, colour) for colour in (world.rotation.target, world.rotation.source))
         self._clock = world.systems.clock
@@ -79,6 +82,10 @@ class Section:
 
     def run(self, *, resume: bool) -> Effect:
         """The whole section; the journal's figures."""
+        with self._threads:
+            return self._run(resume=resume)
+
+    def _run(self, *, resume: bool) -> Effect:
         if not resume:
             self._announce()
             return self._from_pause()
@@ -178,6 +185,12 @@ class Section:
         if found.total > policy.pause_budget_ms:
             raise StepAborted(f"writes would be paused for {found.words()}, and at most {policy.pause_budget_ms} ms are promised (switchover.pause_budget)")
         self._pause_ms = dead_mans_switch_ms(found, policy.pause_ms, policy.pause_budget_ms)
+        self._threads_started()
+
+    def _threads_started(self) -> None:
+        """All of them, before anybody waits: starting them takes as long as a quick pointer's write."""
+        together = Barrier(1 + OBJECTS, timeout=1)
+        wait([self._threads.submit(together.wait) for _ in range(1 + OBJECTS)])
 
     def _from_pause(self) -> Effect:
         with self._hands.target.following(self._every_s) as target:
@@ -218,8 +231,8 @@ class Section:
 
     def _from_promotion(self) -> Effect:
         # From here it only goes forward, unless the target itself refuses.
-        with ThreadPoolExecutor(1) as beside, only_forward():
-            telling = beside.submit(self._tell_apps)
+        with only_forward():
+            telling = self._threads.submit(self._tell_apps)
             try:
                 self._figures["promoted.replid"] = self._hands.target.make_master()
             except GateRefused as refused:

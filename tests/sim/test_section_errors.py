@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -50,6 +51,22 @@ def test_a_server_that_refuses_before_it_changed_gives_the_source_back(call: str
     assert world.pointer(Colour.BLUE)["IS_WRITE_MASTER"] == "true"
     assert Pilot(world).resume().error is None
     at_rest(world, Colour.GREEN)
+
+
+def test_no_thread_is_started_while_writers_wait() -> None:
+    world, there, newcomers = locked(), list[threading.Thread](), list[str]()
+
+    def look(call: str) -> None:
+        if call == "redis.blue.pause":
+            there.extend(threading.enumerate())
+        elif there and "redis.blue.unpause" not in taps.calls[:-1] and threading.current_thread() not in there:
+            newcomers.append(call)
+
+    taps = Taps(before=look)
+    assert Pilot(world, taps=taps).resume().error is None
+    assert taps.calls.count("redis.blue.unpause") == 1
+    assert there
+    assert not newcomers
 
 
 @pytest.mark.parametrize("cluster", ["blue", "green"])
