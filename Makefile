@@ -5,8 +5,11 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 # Not "auto": the servers that the tests start are processes of their own, beside pytest's.
 WORKERS ?= 2
+# Real-time scheduling, which takes root; RT= does without.
+RT ?= --rt
+RESULTS = benchmarks/results
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint install clean benchmarks
 
 demo: $(STAMP)
 	$(BIN)/bennu lab demo
@@ -19,6 +22,12 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# About half an hour, with the machine to itself.
+benchmarks: $(STAMP)
+	$(BIN)/python -m benchmarks.switchover --runs 100 --modes aof,volatile $(RT) --out $(RESULTS)/loopback.json
+	$(BIN)/python -m benchmarks.switchover --runs 20 --modes aof --ways bennu --tool-delay-ms 10 --explain 5 $(RT) --out $(RESULTS)/rtt-20ms.json
+	$(BIN)/python -m benchmarks.lab_rotations --rotations 30 --out $(RESULTS)/lab-rotations.json
 
 install: $(STAMP)
 
