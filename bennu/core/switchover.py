@@ -25,11 +25,14 @@ class Server:
 
 @dataclass(frozen=True)
 class Intent:
-    """What was true when the critical section was announced, read over its own connections."""
+    """What was true when the critical section was announced, read over its own connections. ``withdrawn`` is the source's replid since its fence was taken back before any promotion was
+    sent, empty where none was.
+    """
 
     replid: str
     source_run_id: str
     target_run_id: str
+    withdrawn: str = ""
 
 
 class Todo(enum.StrEnum):
@@ -142,8 +145,8 @@ def _one_sided(source: Server | None, target: Server | None, intent: Intent, nam
         return Decision(Todo.UNREACHABLE, "neither server can be read")
     if target is None and source is not None:
         # The target's state decides whether the promotion happened; only a source that is still master, and never passed on its history, may go on alone.
-        if source.is_master and not named and source.replid == intent.replid:
-            return Decision(Todo.RETRY, "the target cannot be read; the source is still master under the announced replid")
+        if source.is_master and not named and source.replid in (intent.replid, intent.withdrawn):
+            return Decision(Todo.RETRY, "the target cannot be read; the source is master, and nothing was promoted")
         return Decision(Todo.UNREACHABLE, "the target cannot be read, and it may hold acknowledged writes")
     if target is not None and target.is_master:
         return Decision(Todo.FINISH, "the target is master; the source cannot be read and stays fenced for its return")

@@ -14,7 +14,7 @@ from bennu.core.switchover import Todo, decide
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
-from bennu.phases.pointer import Pointers, desired
+from bennu.phases.pointer import Pointers, answering, desired
 from bennu.phases.section import Hands, Section, intent_of, server
 from bennu.phases.section_errors import NotNow, refusal
 
@@ -29,7 +29,11 @@ class HandOver(Step):
         """Already so where the target is master, the source follows it, and both pointers say so."""
         if not world.conf.redis:
             return Seen(Pointers(world).matches(desired(world, world.rotation.target)), "the pointers name the target")
-        source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
+        source = world.systems.redis(world.rotation.source).observe()
+        try:
+            target = world.systems.redis(world.rotation.target).observe()
+        except DependencyDown:
+            return Seen(False, "the target does not answer")  # what may be done without it, the act finds out
         roles = target.is_master and not source.is_master and source.link_up and source.replid == target.replid
         done = roles and Pointers(world).matches(desired(world, world.rotation.target))
         # Found done by a resume, the intent must be closed as the act would have: a reverse switchover would take it for its own.
@@ -56,7 +60,8 @@ class HandOver(Step):
             except _TargetSilent as silent:
                 facts = {**world.facts, **figures}
                 if intent_of(facts) is None:
-                    raise DependencyDown(silent.message, next_step=silent.next_step) from None
+                    # Row 40 of the fault catalogue. Nothing was announced; that the source is master is for the retreat to see.
+                    raise StepAborted(f"the target was lost before the hand-over: {silent.message}") from None
                 _source_alone(world, pen, facts)
             except ConnectionError as error:
                 # A lost connection ends this section; what it had reached is read from the servers by the next one.
@@ -104,7 +109,7 @@ def _source_alone(world: World, pen: Pen, facts: Mapping[str, str]) -> NoReturn:
     An older holder's connection to the target cannot be cut from here. Its connection to the source can, and without that one it cannot fence; where it had fenced, the source is no master,
     or has another replid since, and nothing is done.
     """
-    pointers, redis = Pointers(world), world.systems.redis(world.rotation.source)
+    pointers, redis = answering(world), world.systems.redis(world.rotation.source)
     with redis.critical(_name(world)) as source:
         pen.intend({"resumed.epoch": str(world.epoch)})
         pointers.claim()

@@ -35,14 +35,14 @@ class Said:
 
 
 class Pointers:
-    """The pointer objects of source and target during one S6."""
+    """The pointer objects of source and target (or of *colours* alone) during one S6."""
 
-    def __init__(self, world: World, threads: Executor | None = None) -> None:
+    def __init__(self, world: World, *colours: Colour, threads: Executor | None = None) -> None:
         """*threads* do the writes of a flip, ``OBJECTS`` at once; without them it starts its own, which takes as long as a quick write."""
         self._world, self._threads = world, threads
         self._which = world.write_service
         # A dead source's objects cannot be written; Git says the same, and its Flux applies it should it return.
-        self._colours = tuple(colour for colour in (world.rotation.source, world.rotation.target) if not silent(world, colour))
+        self._colours = tuple(colour for colour in colours or (world.rotation.source, world.rotation.target) if not silent(world, colour))
         self._versions: dict[tuple[Colour, Ref], str] = {}
         self.took_s = 0.0  # how long the slowest of the last writes took: what a flip will cost
 
@@ -177,6 +177,16 @@ class Pointers:
     def _ref(self) -> Ref:
         where = self._world.conf.pointer.configmap
         return Ref(CONFIGMAP, where.name, where.namespace)
+
+
+def answering(world: World) -> Pointers:
+    """Both clusters' objects, or the source's alone where the target's API does not answer. For whoever knows already that nothing was promoted."""
+    both = Pointers(world)
+    try:
+        both.says_master(world.rotation.target)
+    except DependencyDown:
+        return Pointers(world, world.rotation.source)
+    return both
 
 
 def desired(world: World, master: Colour, *, maintenance: bool = False) -> dict[Colour, Said]:

@@ -31,7 +31,7 @@ from bennu.phases.data_syncing import mirror_address
 from bennu.phases.fence_manifest import carries_alone, is_armed
 from bennu.phases.pointer import OBJECTS, Pointers, desired, sets_maintenance
 from bennu.phases.redis_pod import by_manifest
-from bennu.phases.section_errors import NotNow, only_forward, refusal, restarted_armed
+from bennu.phases.section_errors import NotNow, nothing_held_back, only_forward, refusal, restarted_armed
 from bennu.ports.redis import Address, Critical, Following, Observation
 
 # Nothing listens on port 1 of the loopback. The source must not be given the target's address before the promotion: were the target behind, the source would be
@@ -52,7 +52,7 @@ def intent_of(facts: Mapping[str, str]) -> Intent | None:
     """The intent that the journal holds, None where none is open."""
     if facts.get("intent.open") != "true":
         return None
-    return Intent(facts["intent.replid"], facts["intent.source_run_id"], facts["intent.target_run_id"])
+    return Intent(facts["intent.replid"], facts["intent.source_run_id"], facts["intent.target_run_id"], facts.get("intent.withdrawn", ""))
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Section:
         self._world, self._pen, self._hands, self._figures = world, pen, hands, figures
         # One for telling the apps, which waits for the others.
         self._threads = ThreadPoolExecutor(1 + OBJECTS)
-        self._pointers = Pointers(world, self._threads)
+        self._pointers = Pointers(world, threads=self._threads)
         # Computed here, since editing text takes longer than the whole pause.
         self._at_target, self._at_source = (desired(world, colour) for colour in (world.rotation.target, world.rotation.source))
         self._clock = world.systems.clock
@@ -149,7 +149,13 @@ class Section:
         except ReplicationLagError as error:
             raise NotNow(error.message) from error
         self._armed()
-        facts = {"intent.open": "true", "intent.replid": source.replid, "intent.source_run_id": source.run_id, "intent.target_run_id": target.run_id}
+        facts = {
+            "intent.open": "true",
+            "intent.withdrawn": "",
+            "intent.replid": source.replid,
+            "intent.source_run_id": source.run_id,
+            "intent.target_run_id": target.run_id,
+        }
         facts |= stray_writes.NONE
         facts["intent.at"] = self._clock.wall().isoformat(timespec="milliseconds")
         if self._facts.get("source.replid") in (source.replid, source.replid2):
@@ -158,8 +164,13 @@ class Section:
         self._pen.intend(facts)
         self._figures.clear()
         self._figures |= facts
-        self._pointers.claim()
-        self._promise()
+        with nothing_held_back():
+            self._pointers.claim()
+            self._promise()
+            self._maintenance()
+
+    def _maintenance(self) -> None:
+        """Say so in both pointers, where every app sees it in time."""
         if sets_maintenance(self._world):
             self._pointers.flip(desired(self._world, self._world.rotation.source, maintenance=True))
         elif self._world.conf.pointer.maintenance_mode == "auto":
@@ -206,6 +217,10 @@ class Section:
         except GateRefused as refused:
             self._let_go()
             raise StepAborted(refused.message) from refused
+        except ConnectionError:
+            # Fenced it is not, whether it is paused or not: what was said in advance is taken back.
+            self._say_source()
+            raise
         if not self._reaches(target, paused_at, self._let_go):
             self._let_go()
             raise NotNow("the target did not catch up within its share of the pause")
@@ -224,8 +239,8 @@ class Section:
             self._back_to_source()
             raise StepAborted("the fence could not be written to the source's configuration: a restart would have come back writable")
         if not self._reaches(target, fenced.offset, self._withdraw):
-            # The source has a new replid after this, so the next try begins with a new intent.
-            self._back_to_source()
+            # The source has a new replid after this, so the next try begins with a new intent; where it finds the target gone, this one says that nothing was promoted.
+            self._withdraw()
             raise NotNow(f"the target did not reach the offset proved inside the fence ({fenced.offset})")
         self._figures["fence.offset"] = str(fenced.offset)
 
@@ -340,18 +355,32 @@ class Section:
             raise StepAborted(f"the target was lost before its promotion: {lost}") from lost
 
     def _let_go(self) -> None:
-        self._hands.source.unpause()
-        self._pointers.flip(self._at_source)
+        """A source that is master: nobody waits any more. Who cannot be told now is told by the retreat (``StepAborted``)."""
+        try:
+            self._hands.source.unpause()
+        except ConnectionError:
+            self._say_source()  # the pause runs out by itself
+            raise
+        self._say_source()
 
-    def _back_to_source(self) -> str:
-        """The source's new replid."""
-        replid = self._hands.source.make_master()
+    def _say_source(self) -> None:
+        with nothing_held_back():
+            self._pointers.flip(self._at_source)
+
+    def _back_to_source(self) -> None:
+        self._hands.source.make_master()
         self._let_go()
-        return replid
 
     def _withdraw(self) -> None:
         """Un-fence without a look at the target, and keep in the journal that this history of the source's began before any promotion: nobody could tell that from a target that is gone."""
-        self._pen.intend({"intent.withdrawn": self._back_to_source()})
+        withdrawn = {"intent.withdrawn": self._hands.source.make_master()}
+        self._figures |= withdrawn
+        try:
+            self._let_go()
+        except (ConnectionError, StepAborted):
+            self._pen.intend(withdrawn)
+            raise
+        self._pen.intend(withdrawn)
 
     def _fence_a_second_master(self) -> None:
         try:

@@ -18,6 +18,15 @@ class NotNow(StepAborted):
 
 
 @contextmanager
+def nothing_held_back() -> Iterator[None]:
+    """A pointer that cannot be written while the source is master ends the attempt: the retreat puts back what can be, and says what cannot."""
+    try:
+        yield
+    except DependencyDown as down:
+        raise StepAborted(f"a pointer cannot be written: {down.message}") from down
+
+
+@contextmanager
 def only_forward() -> Iterator[None]:
     """What fails after the proof says what stands, and that a resume goes on from there."""
     try:

@@ -19,10 +19,12 @@ from bennu.phases.disaster import Alone
 from bennu.phases.fence_manifest import Arm, Disarm
 from bennu.phases.gone import given_up, is_disaster
 from bennu.phases.hand_over import HandOver
-from bennu.phases.pointer import Pointers, desired
+from bennu.phases.pointer import Pointers, answering, desired
+from bennu.phases.pointer_back import put_back
 from bennu.phases.precheck import Precheck
 from bennu.phases.reconciled import applied, hurry
 from bennu.phases.redis_pod import by_manifest
+from bennu.phases.section import intent_of
 from bennu.phases.snapshot import OPTION, Snapshot
 from bennu.phases.traffic_canary import ToSource
 from bennu.ports.redis import Observation
@@ -122,11 +124,7 @@ class GiveUp(Step):
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Pointers back, Flux on."""
-        pointers = Pointers(world)
-        if pointers.flux_is_off() or not pointers.matches(desired(world, world.rotation.source)):
-            pointers.claim()
-            pointers.let_flux(desired(world, world.rotation.source))
-        return Effect({"intent.open": "false", **_history(world)})
+        return Effect({"intent.open": "false", **put_back(world, pen), **_history(world)})
 
 
 def _history(world: World) -> dict[str, str]:
@@ -157,11 +155,16 @@ def _refuse_if_promoted(world: World) -> None:
 
 
 def _still_announced(world: World, source: Observation) -> bool:
-    """Whether nothing was promoted, whatever the target would say: the source is master, no pointer names the target, and the source's history is the announced one (it was never fenced)
-    or the one that began when the fence was withdrawn before the promotion.
+    """Whether nothing was promoted, whatever the target would say: the source is master, no pointer that can be read names the target, and no critical section is open, or the source's
+    history is the announced one (it was never fenced) or the one that began when the fence was withdrawn before the promotion.
     """
-    known = (world.facts.get("intent.replid"), world.facts.get("intent.withdrawn"))
-    return source.is_master and source.replid in known and not Pointers(world).names(world.rotation.target)
+    intent = intent_of(world.facts)
+    known = intent is None or source.replid in (intent.replid, intent.withdrawn)
+    try:
+        return source.is_master and known and not answering(world).names(world.rotation.target)
+    except DependencyDown:
+        # The source's API is silent. That its Redis is master it says itself, and the act cannot go on without the pointer.
+        return source.is_master and known
 
 
 def _named(world: World, colour: Colour) -> bool:

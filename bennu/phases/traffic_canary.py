@@ -20,6 +20,7 @@ from bennu.phases.data_syncing import DATA_MONITOR, write_sample
 from bennu.phases.kinds import DEPLOYMENT, HTTPROUTE, POD, available, labels_of
 from bennu.phases.mesh_linking import MONITOR as LINK_MONITOR
 from bennu.phases.mesh_linking import mirror_name, view
+from bennu.phases.pointer_back import LEFT, PointerBack
 from bennu.phases.reconciled import FluxStep
 from bennu.ports.kubernetes import Json, Ref
 from bennu.ports.metrics import RouteRef
@@ -224,7 +225,7 @@ def weights(world: World) -> tuple[int, ...]:
 
 def _steps(world: World) -> tuple[Step, ...]:
     window = world.conf.canary.window or world.policy.canary_window_s
-    found: list[Step] = []
+    found: list[Step] = [PointerBack()] if world.facts.get(LEFT) else []
     # A promote that comes after a pause goes straight to the last weight, whose gate runs again for a short window (design §5).
     passed = world.facts.get("canary.passed") == "true"
     for weight in weights(world)[-1:] if passed else weights(world):

@@ -95,6 +95,9 @@ def test_what_cannot_be_read_decides_nothing() -> None:
 def test_an_open_source_with_a_dead_target_goes_on_alone_only_under_the_announced_history() -> None:
     assert todo(OPEN, None) is Todo.RETRY
     assert todo(replace(OPEN, replid="C"), None) is Todo.UNREACHABLE
+    # Known where the fence was taken back before any promotion was sent.
+    assert todo(replace(OPEN, replid="C"), None, intent=replace(INTENT, withdrawn="C")) is Todo.RETRY
+    assert todo(replace(FENCED, replid="C"), None, intent=replace(INTENT, withdrawn="C")) is Todo.UNREACHABLE
 
 
 def test_a_dead_source_is_finished_by_a_promoted_target_and_by_no_other() -> None:
