@@ -13,7 +13,8 @@ from bennu.cli.output import Format, shown
 from bennu.cli.render import commentary
 from bennu.core.standing import Standing
 from bennu.core.states import State
-from bennu.engine.run import Engine, left_alone
+from bennu.engine.endings import left_alone
+from bennu.engine.run import Engine
 from bennu.errors import BennuError, LockLost
 from bennu.wiring import Session
 
@@ -48,10 +49,10 @@ def driven(session: Session, engine: Engine, output: Format, *, back: bool = Fal
         except LockLost:
             raise  # nothing may be written any more
         except BennuError as error:
-            left_alone(engine, error)
+            left_alone(engine.lookout.journal, error)
             raise _with_weights(session, error) from error
         except BaseException:
-            left_alone(engine, BennuError("ended unexpectedly"))
+            left_alone(engine.lookout.journal, BennuError("ended unexpectedly"))
             raise
         finally:
             standing = engine.lookout.journal.standing

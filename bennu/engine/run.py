@@ -17,11 +17,12 @@ from bennu.core.states import Direction, Event, State, Status
 from bennu.core.status import rotation_view
 from bennu.core.verdict import opened
 from bennu.engine import lock
+from bennu.engine.endings import ending
 from bennu.engine.journal import Entry
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Wishes
 from bennu.engine.wait import Lookout, asked, at_safe_point, look_around, until_open
-from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, Paused, RolledBack, SplitBrainError, StoppedSafe
+from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, Paused, RolledBack, StoppedSafe
 from bennu.phases.base import Effect, GateStep, Phase, Step, StepAborted, World
 from bennu.ports.repository import Change
 
@@ -31,7 +32,8 @@ Steps = tuple[Step, ...]
 @dataclass(frozen=True)
 class Runbook:
     """The lists that a run follows. ``rollback`` takes the state it starts from; ``judge`` is what is asked before S7's way back, while a no changes nothing; ``reverse`` is S7's way back, up to the authority being at the source, and
-    ``reverse_retreat`` what brings that to safety where it cannot go on; ``disaster`` is what is asked before a dead source is given up.
+    ``reverse_retreat`` what brings that to safety where it cannot go on; ``disaster`` is what is asked before a dead source is given up; ``astray`` says whether the side that should write is
+    known not to.
     """
 
     phases: tuple[Phase, ...]
@@ -40,6 +42,7 @@ class Runbook:
     reverse: Callable[[World], Steps]
     reverse_retreat: Callable[[World], Steps]
     disaster: Callable[[World], Steps]
+    astray: Callable[[World, State, Direction], BennuError | None] = lambda world, state, direction: None
 
     def phase(self, state: State) -> Phase:
         """The phase of a state."""
@@ -105,6 +108,7 @@ class Engine:
     def _driven(self) -> Iterator[Progress]:
         direction = self.lookout.journal.standing.direction
         self._accepted()
+        self._sane()
         try:
             if direction is Direction.ROLLBACK:
                 yield from self._rollback()
@@ -180,6 +184,7 @@ class Engine:
                 next_step="'bennu rotate resume' ends this rotation; a new one, to a fresh cluster, is the way on",
             )
         self._accepted()
+        self._sane()
         if state is State.PROMOTED or (direction is Direction.REVERSE and state is State.SWITCHOVER_LOCKED):
             for step in self.runbook.judge(self._now()):
                 yield from self._stuck_ends(step, self._quiet(state))
@@ -323,14 +328,15 @@ class Engine:
             self._write(Entry(Kind.ABORTED, step="traffic-canary.*", data={"reason": reason[:300]}))
 
     def _ending(self, phase: Phase, turn: Exception, reason: str) -> BennuError:
-        promoted = phase.state.number >= State.PROMOTED.number
-        safe = f"{self.world.rotation.target.cluster} is the write master" if promoted else "the source is writable and has all traffic"
-        back = "" if phase.state is State.DRAINING else ", 'bennu rotate rollback' goes back"
-        if isinstance(turn, Inconclusive):
-            return Paused(reason, changed=safe, next_step=f"'bennu rotate resume' measures again{back}")
-        if isinstance(turn, StopAsked):
-            return Paused(f"stopped in {phase.state}: {turn}", changed=safe, next_step=f"'bennu rotate resume' goes on{back}")
-        return StoppedSafe(f"stopped in {phase.state}: {reason}", changed=safe, next_step=f"mend the cause, then 'bennu rotate resume' goes on{back}")
+        return self._astray() or ending(phase, turn, reason, self.world.rotation.target)
+
+    def _astray(self) -> BennuError | None:
+        return self.runbook.astray(self._now(), self.state, self.lookout.journal.standing.direction)
+
+    def _sane(self) -> None:
+        """Two masters were seen: nothing goes on, forwards or back, before somebody has made one of them the only one."""
+        if self.lookout.journal.standing.facts.get(SPLIT_BRAIN) == "true" and (wrong := self._astray()) is not None:
+            raise wrong
 
     # A human's word
 
@@ -402,19 +408,3 @@ def _message(subject: str, body: str, lines: Mapping[str, str]) -> str:
     tail = "\n".join(f"{key}: {value}" for key, value in lines.items())
     middle = f"\n{body}\n" if body else ""
     return f"{subject}\n{middle}\n{tail}\n"
-
-
-def left_alone(engine: Engine, error: BennuError) -> None:
-    """The run ends by *error*: say so in the journal and let go of the lock, as far as the remote answers. Raises LockLost, which then is how it ends."""
-    try:
-        if not isinstance(error, Paused | RolledBack):
-            # Whoever resumes must know: after two masters, a restart of one of them explains no difference between them any more.
-            found = (Entry(Kind.FACT, data={SPLIT_BRAIN: "true"}),) if isinstance(error, SplitBrainError) else ()
-            engine.lookout.journal.append(*found, Entry(Kind.STATUS, data={"reason": error.message[:300]}, status=Status.FAILED))
-        if engine.lookout.journal.standing.lock is not None:
-            lock.release(engine.lookout.journal)
-    except LockLost:
-        raise
-    except BennuError:
-        # The journal says "held" then; resume on this machine takes it at once, elsewhere --take-over does.
-        return

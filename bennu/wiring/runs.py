@@ -13,6 +13,7 @@ from bennu.engine.turns import Counters, StopFlag, Wishes
 from bennu.engine.wait import Lookout
 from bennu.errors import GateRefused, UsageError
 from bennu.phases import disaster, rollback
+from bennu.phases.aftermath import writes_astray
 from bennu.phases.base import Rotation
 from bennu.phases.order import PHASES
 from bennu.wiring.session import Session
@@ -38,7 +39,7 @@ def wishes(
     return Wishes(auto_promote, promote, no_wait, keep_source, state, accept_loss, timeout_s, dr, gone)
 
 
-RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat, disaster.steps)
+RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat, disaster.steps, writes_astray)
 
 
 @contextmanager

@@ -14,9 +14,10 @@ from bennu.core.clusters import Colour
 from bennu.core.policy import LAB, Policy
 from bennu.core.standing import Standing
 from bennu.core.states import State
+from bennu.engine.endings import left_alone
 from bennu.engine.journal import Holder, Journal
 from bennu.engine.progress import Mark, Progress
-from bennu.engine.run import Engine, left_alone
+from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
 from bennu.errors import BennuError, LockLost, Paused
 from bennu.phases.base import Rotation
@@ -204,7 +205,7 @@ class Pilot:
                 except LockLost:
                     raise
                 except BennuError as ended:
-                    left_alone(engine, ended)
+                    left_alone(engine.lookout.journal, ended)
                     raise
         except (BennuError, Killed) as ended:
             error = ended

@@ -6,8 +6,9 @@ from bennu.core.record import Kind
 from bennu.core.states import State, Status
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown
 from bennu.engine import lock
+from bennu.engine.endings import left_alone
 from bennu.engine.progress import Mark, Progress
-from bennu.engine.run import Engine, left_alone
+from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
 from bennu.errors import BennuError, DependencyDown, Interrupted, LockLost, Paused, StoppedSafe
 from bennu.phases.base import Effect, GateStep, Monitor, Pen, StepAborted, World
@@ -203,7 +204,7 @@ def test_whoever_lost_the_lock_stops_before_the_next_act() -> None:
 
 def test_an_error_is_written_down_and_the_lock_let_go() -> None:
     engine = begun(Desk())
-    left_alone(engine, BennuError("out of luck"))
+    left_alone(engine.lookout.journal, BennuError("out of luck"))
     standing = engine.lookout.journal.standing
     assert (standing.status, standing.reason, standing.lock) == (Status.FAILED, "out of luck", None)
 
@@ -212,5 +213,5 @@ def test_an_error_while_the_remote_is_down_stays_what_it_was() -> None:
     desk = Desk()
     engine = begun(desk)
     desk.remote.down = True
-    left_alone(engine, BennuError("out of luck"))
+    left_alone(engine.lookout.journal, BennuError("out of luck"))
     assert engine.lookout.journal.standing.lock is not None

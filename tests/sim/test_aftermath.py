@@ -1,0 +1,111 @@
+"""After two masters were seen, no ending says that a side is writable which was fenced, and nothing goes on before somebody has decided."""
+
+from __future__ import annotations
+
+import pytest
+
+from bennu.core.clusters import Colour
+from bennu.core.states import State
+from bennu.engine.turns import Wishes
+from bennu.phases.kinds import CONFIGMAP
+from bennu.ports.kubernetes import Ref
+from tests.sim.controllers_node import PARKED
+from tests.sim.pilot import BOB, Pilot, at_rest, during, entered
+from tests.sim.test_second_masters import said
+from tests.sim.test_single_master import FAST, OUTSIDE, promoted_by_hand
+from tests.sim.universe import Universe
+
+
+def alarmed() -> Universe:
+    """In the canary somebody promoted the target; the watch fenced the source, and the run ended by it."""
+    world = entered(State.TRAFFIC_CANARY, FAST)
+    pilot = Pilot(world)
+    pilot.watch = during("traffic-canary.watch-10", lambda engine: promoted_by_hand(world, Colour.GREEN))
+    assert pilot.resume().code == 7
+    assert (world.servers[Colour.BLUE].state.master, world.writable()) == (PARKED, ["green"])
+    return world
+
+
+def mended(world: Universe) -> None:
+    """An operator keeps the source: it is master again, and the target its replica."""
+    world.servers[Colour.BLUE].follow(None)
+    world.servers[Colour.GREEN].follow(world.servers[Colour.BLUE].address)
+
+
+@pytest.mark.parametrize("wishes", [Wishes(auto_promote=True), Wishes(no_wait=True)])
+def test_a_resume_after_the_alarm_says_who_accepts_writes_and_goes_nowhere(wishes: Wishes) -> None:
+    world = alarmed()
+    before = len(world.remote.history)
+    outcome = Pilot(world, BOB).resume(wishes)
+    assert outcome.code == 7, outcome
+    assert said(outcome).message == "cluster-blue accepts no writes (it was fenced when two masters were seen)"
+    assert said(outcome).changed == "nothing was changed; cluster-green is a master"
+    assert len(world.remote.history) == before
+
+
+def test_where_nobody_accepts_writes_a_resume_says_so() -> None:
+    world = alarmed()
+    world.servers[Colour.GREEN].follow(PARKED)
+    outcome = Pilot(world).resume()
+    assert (outcome.code, said(outcome).changed) == (7, "nothing was changed; nobody accepts writes"), outcome
+
+
+def test_a_rollback_after_the_alarm_takes_nothing_down() -> None:
+    world = alarmed()
+    before = len(world.remote.history)
+    assert Pilot(world).rollback().code == 7
+    assert len(world.remote.history) == before
+    assert world.clusters[Colour.GREEN].up
+
+
+def test_what_a_dead_holder_fenced_is_not_called_writable() -> None:
+    world = entered(State.TRAFFIC_CANARY, FAST)
+    # The watch fenced the source, and the process died before it could write down why.
+    promoted_by_hand(world, Colour.GREEN)
+    world.servers[Colour.BLUE].follow(PARKED)
+    outcome = Pilot(world).resume()
+    assert outcome.code == 7, outcome
+    assert "cluster-blue accepts no writes" in said(outcome).message
+    assert "writable" not in said(outcome).changed
+
+
+def test_once_an_operator_has_decided_the_rotation_goes_on() -> None:
+    world = alarmed()
+    mended(world)
+    outcome = Pilot(world).resume(Wishes(no_wait=True))
+    assert outcome.code == 10, outcome
+    assert "accepts no writes" not in str(outcome.error)
+
+
+def test_once_an_operator_has_decided_a_rollback_goes_through() -> None:
+    world = alarmed()
+    mended(world)
+    given_up = [key for key in world.acknowledged if key not in world.servers[Colour.BLUE].state.keys]
+    for key in given_up:
+        del world.acknowledged[key]
+    world.violations.clear()
+    assert Pilot(world).rollback().code == 6
+    at_rest(world, Colour.BLUE)
+
+
+def test_a_server_that_cannot_be_asked_is_not_called_writable_either() -> None:
+    world = alarmed()
+    world.servers[Colour.BLUE].knobs.reachable = False
+    outcome = Pilot(world).resume()
+    assert outcome.code == 8, outcome
+    assert "whether cluster-blue accepts writes cannot be read" in said(outcome).message
+
+
+def test_a_pointer_that_was_taken_back_is_not_called_an_authority() -> None:
+    world = entered(State.TRAFFIC_CANARY, OUTSIDE)
+
+    def by_hand(engine: object) -> None:
+        world.fate.frozen_flux.add(Colour.GREEN)
+        world.clusters[Colour.GREEN].patch(Ref(CONFIGMAP, "global-traffic-state", "payments"), {"data": {"IS_WRITE_MASTER": "true"}})
+
+    pilot = Pilot(world)
+    pilot.watch = during("traffic-canary.watch-10", by_hand)
+    assert pilot.resume().code == 7
+    again = Pilot(world).resume()
+    assert again.code == 7, again
+    assert "cluster-blue accepts no writes" in said(again).message
