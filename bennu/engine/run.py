@@ -21,7 +21,7 @@ from bennu.engine.endings import ending
 from bennu.engine.journal import Entry
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Wishes
-from bennu.engine.wait import Lookout, asked, at_safe_point, look_around, until_open
+from bennu.engine.wait import Lookout, asked, at_safe_point, look_around, until_open, verdict
 from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, Paused, RolledBack, StoppedSafe
 from bennu.phases.base import Effect, GateStep, Phase, Step, StepAborted, World
 from bennu.ports.repository import Change
@@ -31,9 +31,9 @@ Steps = tuple[Step, ...]
 
 @dataclass(frozen=True)
 class Runbook:
-    """The lists that a run follows. ``rollback`` takes the state it starts from; ``judge`` is what is asked before S7's way back, while a no changes nothing; ``reverse`` is S7's way back, up to the authority being at the source, and
-    ``reverse_retreat`` what brings that to safety where it cannot go on; ``disaster`` is what is asked before a dead source is given up; ``astray`` says whether the side that should write is
-    known not to.
+    """The lists that a run follows. ``rollback`` takes the state it starts from; ``judge`` is what is asked before S7's way back, while a no changes nothing;
+    ``reverse`` is S7's way back, up to the authority being at the source, and ``reverse_retreat`` what brings that to safety where it cannot go on; ``disaster`` is what is asked before a
+    dead source is given up; ``astray`` says whether the side that should write is known not to.
     """
 
     phases: tuple[Phase, ...]
@@ -118,7 +118,17 @@ class Engine:
                 yield from self._forward()
         except RollbackAsked as asked_back:
             self.wishes = replace(self.wishes, accept_loss=asked_back.accept_loss)
-            yield from self._back()
+            yield from self._answered(self._back())
+
+    def _answered(self, back: Iterator[Progress]) -> Iterator[Progress]:
+        """A way back that somebody asked for: what ends it before it was judged is the answer."""
+        try:
+            yield from back
+        except LockLost:
+            raise
+        except BennuError as error:
+            verdict(self.world, self.lookout, f"{error.message}; {error.next_step}")
+            raise
 
     def _accepted(self) -> None:
         """A loss is accepted, and a cluster said to be dead, for one command alone, and each time anew: what a killed one left in the journal is taken back."""
@@ -188,6 +198,8 @@ class Engine:
         if state is State.PROMOTED or (direction is Direction.REVERSE and state is State.SWITCHOVER_LOCKED):
             for step in self.runbook.judge(self._now()):
                 yield from self._stuck_ends(step, self._quiet(state))
+                if step.answers:
+                    verdict(self.world, self.lookout, self.lookout.journal.standing.facts.get(step.answers, ""))
             self._note(Status.ABORTING, "reverse switchover", Direction.REVERSE)
             yield from self._reverse()
             return

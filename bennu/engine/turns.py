@@ -110,4 +110,5 @@ class Counters:
 
     heartbeat_at: float = -1e9
     requests_at: float = -1e9
+    unanswered: str = ""  # the request whose answer is a verdict that is not there yet
     missed: dict[str, int] = field(default_factory=dict)

@@ -109,8 +109,13 @@ def _requests(world: World, phase: Phase, lookout: Lookout, *, waiting: bool) ->
     for request in lookout.box.pending(group):
         accepted, words = answer_to(request, phase.state, waiting=waiting)
         # Recorded before it is answered, answered before it is done: a request is never executed twice, and never silently dropped.
-        lookout.journal.append(Entry(Kind.REQUEST, data={"verb": request.verb, "by": request.by, "id": request.id, "accepted": str(accepted).lower()}))
-        lookout.box.reply(group, Reply(request.id, accepted, words))
+        judged = accepted and request.verb == "rollback" and phase.state is State.PROMOTED
+        said = "to be judged" if judged else str(accepted).lower()
+        lookout.journal.append(Entry(Kind.REQUEST, data={"verb": request.verb, "by": request.by, "id": request.id, "accepted": said}))
+        if judged:
+            lookout.counters.unanswered = request.id
+        else:
+            lookout.box.reply(group, Reply(request.id, accepted, words))
         if not accepted:
             continue
         if request.verb == "rollback":
@@ -119,6 +124,15 @@ def _requests(world: World, phase: Phase, lookout: Lookout, *, waiting: bool) ->
             raise StopAsked(request.verb, request.by)
         promoted = True
     return promoted
+
+
+def verdict(world: World, lookout: Lookout, refused: str) -> None:
+    """Answer the request that was taken up to be judged, where one was and it has no answer yet. *refused*: why not, empty for yes. A holder that dies before leaves it to the next one."""
+    asked_id, lookout.counters.unanswered = lookout.counters.unanswered, ""
+    if asked_id:
+        lookout.journal.append(Entry(Kind.REQUEST, data={"verb": "rollback", "id": asked_id, "accepted": str(not refused).lower()}))
+        words = f"refused: {refused}" if refused else "handing the authority back to the source, then rolling back"
+        lookout.box.reply(world.rotation.group, Reply(asked_id, not refused, words))
 
 
 def _heartbeat(world: World, lookout: Lookout, awaiting: str) -> None:

@@ -188,6 +188,7 @@ class Step(ABC):
     id: ClassVar[str]
     title: ClassVar[str]
     awaits: ClassVar[str] = ""
+    answers: ClassVar[str] = ""  # the fact with why not, empty for yes, for whoever asked for what this step judges
 
     @abstractmethod
     def observe(self, world: World) -> Seen:

@@ -24,6 +24,7 @@ from bennu.phases.stray_writes import accepted, bytes_in_words, kept
 from bennu.ports.redis import Observation
 
 LINK, STRAY = "reverse.link", "reverse.stray"
+REFUSED = "rollback.refused"  # the words for whoever asked; empty where the way back is open
 BROKEN = "broken"
 # A replica dials once a second, and a master that sends its data without a disk waits 5 s for more replicas (repl-diskless-sync-delay).
 _BEGINS_S = 10.0
@@ -76,44 +77,77 @@ def _parked(world: World, old: Observation) -> bool:
 
 
 class Judge(Step):
-    """Whether going back would lose anything. Before the state changes: a refusal leaves the rotation as it was."""
+    """Whether going back would lose anything. Before the state changes: a refusal leaves the rotation as it was. It is noted, for whoever asked, and made by ``BothSides``."""
 
     id = "rollback.divergence"
     title = "what going back would lose"
+    answers = REFUSED
 
     def observe(self, world: World) -> Seen:
         """Nothing where the old master follows the present one."""
         if not world.conf.redis:
-            return Seen(True, "no Redis in the clusters")
-        old, present = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
-        if not present.is_master or old.is_master:
-            return Seen(True, "the authority is on its way back already")
-        return Seen(follows(old, present), "nothing: the old master follows", {LINK: "up"})
+            return Seen(True, "no Redis in the clusters", {REFUSED: ""})
+        if on_its_way(world):
+            return Seen(True, "the authority is on its way back already", {REFUSED: ""})
+        return Seen(follows(*_both(world)), "nothing: the old master follows", {LINK: "up", REFUSED: ""})
 
     def act(self, world: World, pen: Pen) -> Effect:
-        """Look a few times more, since a link may be down for a moment; then the divergence, both sides kept, and no unless the loss was accepted."""
+        """Look a few times more, since a link may be down for a moment; then the divergence, and no unless there is none or its loss was accepted."""
         for _ in range(world.policy.link_failures):
             world.systems.clock.wait(world.policy.poll_s)
-            old, present = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
+            old, present = _both(world)
             if follows(old, present):
-                return Effect({LINK: "up"})
+                return Effect({LINK: "up", REFUSED: ""})
         stray = stray_bytes(server(present), server(old))
-        found = {LINK: BROKEN, STRAY: "unknown" if stray is None else str(stray)}
+        found = {LINK: BROKEN, STRAY: "unknown" if stray is None else str(stray), REFUSED: ""}
         if stray == 0:
             pen.tell("the reverse link is broken, and the old master holds all that the present one does")
-            return Effect(found)
+        elif not accepted(world.facts):
+            found[REFUSED] = f"{_would(world, stray)}; both sides are being kept in files; {_GO_ON}"
+        return Effect(found)
+
+
+class BothSides(Step):
+    """Both sides in files before anything is given up; without an accepted loss that is how it ends."""
+
+    id = "rollback.both-sides"
+    title = "both sides kept"
+
+    def observe(self, world: World) -> Seen:
+        """Nothing where nothing would be lost."""
+        nothing = not world.conf.redis or not is_broken(world) or world.facts.get(STRAY) == "0"
+        return Seen(nothing or on_its_way(world), "nothing would be lost")
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Two files, and what going back would lose. Raises OperatorNeeded."""
         (here, ours), (there, theirs) = kept(world, world.rotation.target, "present"), kept(world, world.rotation.source, "old")
+        old, present = _both(world)
         found_out = difference(ours, theirs)
-        would = f"going back would lose {bytes_in_words(stray)} that only {world.rotation.target.cluster} has: {found_out.counts()}"
+        would = f"{_would(world, stray_bytes(server(present), server(old)))}: {found_out.counts()}"
         # Names of keys may be names of people: on the operator's screen and in the files, not in the journal that an error goes into.
         pen.tell(f"{would}{found_out.some()}; kept in {here} and {there}")
         if accepted(world.facts):
-            return Effect(found)
+            return Effect()
         raise OperatorNeeded(
-            f"the reverse link is broken, and {would}",
+            would,
             changed=f"nothing, {world.rotation.target.cluster} goes on as the master; both sides are kept in {here} and {there}",
             next_step=_GO_ON,
         )
+
+
+def _both(world: World) -> tuple[Observation, Observation]:
+    old, present = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
+    return old, present
+
+
+def on_its_way(world: World) -> bool:
+    """Whether the present master was fenced, or the old one promoted: ``HandBack`` decides from there."""
+    old, present = _both(world)
+    return not present.is_master or old.is_master
+
+
+def _would(world: World, stray: int | None) -> str:
+    return f"the reverse link is broken, and going back would lose {bytes_in_words(stray)} that only {world.rotation.target.cluster} has"
 
 
 def follows(old: Observation, present: Observation) -> bool:

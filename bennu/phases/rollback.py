@@ -14,7 +14,7 @@ from bennu.manifests import tree
 from bennu.phases import switchover_locked, takedown
 from bennu.phases.active_only import Start
 from bennu.phases.base import Effect, Pen, Seen, Step, World
-from bennu.phases.divergence import HandBack, Judge, Keep, Rejoin, is_broken
+from bennu.phases.divergence import BothSides, HandBack, Judge, Keep, Rejoin, is_broken
 from bennu.phases.precheck import Precheck
 from bennu.phases.promoted import Dns, Ttl
 from bennu.phases.snapshot import OPTION
@@ -103,7 +103,7 @@ def reverse(world: World) -> tuple[Step, ...]:
 
 def judge(world: World) -> tuple[Step, ...]:
     """What is asked before the authority is handed back, and done so that the answer can be good."""
-    return (Rejoin(), Judge())
+    return (Rejoin(), Judge(), BothSides())
 
 
 def reverse_retreat(world: World) -> tuple[Step, ...]:
