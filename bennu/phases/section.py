@@ -295,6 +295,8 @@ class Section:
         if not may_attach(server(source), server(target), source_restarted=self._restarted(source)):
             self._settled(source, target, stray_writes.not_attached)
             given_up = stray_writes.given_up(self._world, self._pen)
+            # Keeping it took its time, in which somebody may have opened the old master again.
+            self._settled(self._hands.source.observe(), self._hands.target.observe(), stray_writes.not_attached)
         self._hold_pointers()
         self._hands.source.attach(mirror_address(self._world, self._world.rotation.source, self._world.rotation.target))
         cut = self._hands.source.cut_clients()

@@ -199,3 +199,17 @@ def test_a_target_that_is_no_master_any_more_is_given_nothing() -> None:
     assert outcome.code == 7, outcome
     assert outcome.standing.state is State.SWITCHOVER_LOCKED
     assert STRAY in world.servers[Colour.BLUE].state.keys
+
+
+def test_an_old_master_that_somebody_opens_while_it_is_kept_is_not_attached() -> None:
+    world, _ = with_stray_writes()
+
+    def opened(call: str) -> None:
+        source = world.servers[Colour.BLUE]
+        if call == "checkpoint.save_dump" and STRAY in source.state.keys and source.state.master is not None:
+            source.follow(None)
+            source.client_write("order-after-it", "paid")
+
+    outcome = Pilot(world, taps=Taps(after=opened)).resume(GIVEN_UP)
+    assert outcome.code == 7, outcome
+    assert "order-after-it" in world.servers[Colour.BLUE].state.keys
