@@ -12,9 +12,10 @@ from bennu.core.clusters import Colour
 from bennu.core.states import State
 from bennu.engine.turns import Wishes
 from tests.sim.controllers_node import PARKED
-from tests.sim.pilot import ANN, AUTO, BOB, Outcome, Pilot, at_rest, fresh_take
+from tests.sim.pilot import ANN, AUTO, BOB, Outcome, Pilot, at_rest, entered, fresh_take
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_second_masters import promoted_behind_our_back, said
+from tests.sim.test_kills import left_behind
+from tests.sim.test_second_masters import FAST, promoted_behind_our_back, said
 from tests.sim.test_section_errors import locked
 from tests.sim.universe import Universe
 
@@ -213,3 +214,43 @@ def test_an_old_master_that_somebody_opens_while_it_is_kept_is_not_attached() ->
     outcome = Pilot(world, taps=Taps(after=opened)).resume(GIVEN_UP)
     assert outcome.code == 7, outcome
     assert "order-after-it" in world.servers[Colour.BLUE].state.keys
+
+
+def test_wherever_an_accepted_attach_is_killed_the_writes_are_on_the_server_or_in_its_last_file() -> None:
+    world, _ = with_stray_writes()
+    found: list[tuple[str, Universe]] = []
+
+    def after(call: str) -> None:
+        if not found or found[-1][0] != "redis.blue.attach":
+            found.append((call, left_behind(world)))
+
+    assert Pilot(world, taps=Taps(after=after)).resume(GIVEN_UP).error is None
+    assert found[-1][0] == "redis.blue.attach"
+    faults = []
+    for call, copy in found:
+        attached = STRAY not in copy.servers[Colour.BLUE].state.keys
+        in_file = [STRAY in keys_in(body) for body in files(copy, "given-up")]
+        plain = Pilot(copy).resume()
+        if (attached and not any(in_file)) or plain.code != (0 if attached else 7):
+            faults.append(f"after {call}: {plain}, {in_file}")
+        elif not attached and Pilot(copy).resume(GIVEN_UP).error is not None:
+            faults.append(f"after {call}: not finished")
+    assert not faults, faults[:3]
+
+
+def test_on_the_way_back_it_is_the_same_with_the_roles_swapped() -> None:
+    world = entered(State.PROMOTED, FAST)
+
+    def written(call: str) -> None:
+        green = world.servers[Colour.GREEN]
+        if call == "redis.blue.make_master" and STRAY not in green.state.keys:
+            green.state = replace(green.state, offset=green.state.offset + 55, data=(*green.state.data, (STRAY, "paid")))
+
+    outcome = Pilot(world, taps=Taps(after=written)).rollback(accept_loss=True)
+    assert outcome.code == 7, outcome
+    assert "bennu rotate resume --accept-loss" in said(outcome).next_step
+    assert Pilot(world).resume().code == 7
+    assert STRAY in world.servers[Colour.GREEN].state.keys
+    assert Pilot(world).resume(GIVEN_UP).code == 6
+    assert keys_in(files(world, "given-up")[0])[STRAY] == "paid"
+    at_rest(world, Colour.BLUE)
