@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 
 import pytest
@@ -76,6 +77,26 @@ def test_an_accepted_loss_attaches_an_old_master_that_nobody_can_compare(case: C
     assert any("given up; kept: " in line for line in again.told)
     # All that was acknowledged is on both: what was given up was nothing but a history.
     assert sound(case.judged(), "target")
+
+
+def test_what_the_old_master_has_alone_is_in_a_file_before_it_is_given_up(case: Case) -> None:
+    assert case.tool(Stop("source.attach")).ended() == -9
+    # Somebody opens the old master for a moment, and it acknowledges what the new one never gets.
+    case.source.leads()
+    assert case.source.ask("SET", "order-4711", "paid") == "OK"
+    case.source.ask("REPLICAOF", "127.0.0.1", "1")
+    tool = case.tool()
+    assert tool.ended() == 7, tool.story()
+    assert "1 keys that only it has" in tool.end["message"]
+    refused(case, tool)
+    assert case.source.ask("GET", "order-4711") == "paid"
+    again = case.tool(accepts_loss=True)
+    assert again.ended() == 0, again.story()
+    (file,) = (case.folder / "state" / "checkpoints").glob("*.given-up.*.jsonl")
+    assert base64.b64encode(b"order-4711").decode() in file.read_text(encoding="utf-8")
+    found = case.judged()
+    assert (found.lost, found.master) == (0, "target"), found
+    assert case.source.ask("GET", "order-4711") is None
 
 
 def refused(case: Case, tool: Tool) -> None:
