@@ -17,6 +17,7 @@ from bennu.phases.base import Effect, Pen, Seen, World
 from bennu.phases.kinds import CONFIGMAP, DEPLOYMENT, SERVICE, STATEFULSET, annotations_of, name_of
 from bennu.phases.reconciled import FluxStep
 from bennu.phases.redis_pod import by_manifest
+from bennu.phases.section_errors import restarted_armed
 from bennu.ports.kubernetes import Json, Ref
 from bennu.ports.repository import Edit
 
@@ -54,8 +55,8 @@ def armed_mounts(world: World) -> tuple[tuple[Container, ...], tuple[Mount, ...]
 
 
 def is_armed(world: World) -> bool:
-    """Whether the source's next start is a parked one."""
-    return bool(armed_mounts(world)[1])
+    """Whether the source's next start is a parked one, and stays so: the live ConfigMap says it, and Git does too. An arm that was taken back in Git may be taken off by Flux at any time."""
+    return _variant_in_git(world) == warm_directory.WARM and bool(armed_mounts(world)[1])
 
 
 def carries_alone(world: World) -> bool:
@@ -68,8 +69,7 @@ def left_armed(world: World) -> Verdict:
     if not world.conf.redis:
         return opened("state lives outside the clusters")
     path = world.path(world.rotation.source, tree.PROFILE_SYNC)
-    text = world.systems.repository.read(path)
-    if text is not None and profile_sync.variant(text, path) == warm_directory.WARM:
+    if _variant_in_git(world) == warm_directory.WARM:
         return failed(
             f"{world.rotation.source.cluster} is the write master, and its Redis would come back parked from a restart: {path} says {warm_directory.WARM}"
         )
@@ -144,13 +144,32 @@ class Disarm(_Variant):
 
     def observe(self, world: World) -> Seen:
         """Only a server that is master is disarmed: what is fenced stays armed."""
-        if not world.systems.redis(world.rotation.source).observe().is_master:
-            return Seen(True, "the source is no master: it stays armed")
+        if not _is_master(world):
+            return Seen(True, "the target is master: the source stays armed")
         return super().observe(world)
 
     def then(self, world: World) -> Verdict:
-        """The live ConfigMap says so."""
-        return shut("a ConfigMap that the source's Redis mounts still says replicaof") if is_armed(world) else opened("a restart comes back as master")
+        """The live ConfigMap says so, and the source did not restart before it did."""
+        if armed_mounts(world)[1]:
+            return shut("a ConfigMap that the source's Redis mounts still says replicaof")
+        return opened("a restart comes back as master") if _is_master(world) else opened("the target is master")
+
+
+def _is_master(world: World) -> bool:
+    """Whether the source is; False where the target is instead. Raises OperatorNeeded where neither is: it came back parked, and nobody accepts writes."""
+    source = world.systems.redis(world.rotation.source).observe()
+    if source.is_master:
+        return True
+    target = world.systems.redis(world.rotation.target).observe()
+    if not target.is_master:
+        raise restarted_armed(source, target)
+    return False
+
+
+def _variant_in_git(world: World) -> str:
+    path = world.path(world.rotation.source, tree.PROFILE_SYNC)
+    text = world.systems.repository.read(path)
+    return "" if text is None else profile_sync.variant(text, path)
 
 
 def _change(world: World) -> redis_variants.Change:

@@ -41,11 +41,20 @@ def only_forward() -> Iterator[None]:
 
 
 def restarted_armed(source: Observation, target: Observation) -> OperatorNeeded:
-    """The source came back parked from a restart between the arming and the intent: nothing was promoted, nobody writes, and only a human can say that its data are whole."""
+    """The source came back parked from a restart while it was armed and no intent was open: nothing was promoted, nobody writes, and only a human can say that its data are whole."""
     return OperatorNeeded(
         f"the source's Redis restarted while its fence was armed, and came back parked: nobody accepts writes. It holds {source.keys} keys, the target {target.keys}",
         changed="nothing was promoted; both pointers name the source",
-        next_step="where the source's data are whole, say REPLICAOF NO ONE to it, then bennu rotate abort or resume",
+        next_step="where the source's data are whole, say REPLICAOF NO ONE to it, then bennu rotate resume",
+    )
+
+
+def promoted_and_parked(source: Observation, target: Observation) -> OperatorNeeded:
+    """The new master restarted before its variant in Git was applied, and came back parked as its former one says: only a human can say that its data are whole."""
+    return OperatorNeeded(
+        f"the new master's Redis restarted before its own variant was applied, and came back parked: nobody accepts writes. It holds {target.keys} keys, the old master {source.keys}",
+        changed="the target was promoted and both pointers name it; the old master accepts no write",
+        next_step="where its data are whole, say REPLICAOF NO ONE to it, then bennu rotate resume",
     )
 
 

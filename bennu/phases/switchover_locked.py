@@ -25,6 +25,7 @@ from bennu.phases.precheck import Precheck
 from bennu.phases.reconciled import applied, hurry
 from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section import intent_of
+from bennu.phases.section_errors import promoted_and_parked
 from bennu.phases.snapshot import OPTION, Snapshot
 from bennu.phases.traffic_canary import ToSource
 from bennu.ports.redis import Observation
@@ -38,6 +39,11 @@ class FlipCommit(GitStep):
     title = "the authority in Git"
     subject = "Hand the write authority to {target}"
     why = "{source} writes through the mirror of {target} from here on. Both clusters' pointers and Redis variants flip in this one commit."
+
+    def observe(self, world: World) -> Seen:
+        """As any commit. Its variant makes a new master that came back parked an open one at the next start, whatever it has lost: first it must be one still."""
+        _stands(world)
+        return super().observe(world)
 
     def edits(self, world: World) -> tuple[Edit, ...]:
         """traffic-state.yaml and the Redis variant, both clusters."""
@@ -93,7 +99,7 @@ class FluxBack(Step):
         return world.rotation.target
 
     def gate(self, world: World) -> Verdict:
-        """Flux applied the commit, and the live pointers say the same."""
+        """Flux applied the commit, the live pointers say the same, and the new master is one still: from here on a restart comes back as one."""
         for colour in (world.rotation.source, world.rotation.target):
             if colour not in self._hurried and not given_up(world, colour):
                 hurry(world, colour)
@@ -104,11 +110,19 @@ class FluxBack(Step):
             found = applied(world, colour)
             if not found.is_open:
                 return found
-        return (
-            opened("Git, Flux and the pointers agree")
-            if Pointers(world).matches(desired(world, self.master(world)))
-            else shut("a live pointer differs from Git")
-        )
+        if not Pointers(world).matches(desired(world, self.master(world))):
+            return shut("a live pointer differs from Git")
+        _stands(world)
+        return opened("Git, Flux and the pointers agree")
+
+
+def _stands(world: World) -> None:
+    """Where the manifest says how a server starts, a new master that restarts before its variant is applied comes back parked. Raises OperatorNeeded."""
+    if not by_manifest(world):
+        return
+    target = world.systems.redis(world.rotation.target).observe()
+    if not target.is_master:
+        raise promoted_and_parked(world.systems.redis(world.rotation.source).observe(), target)
 
 
 class GiveUp(Step):

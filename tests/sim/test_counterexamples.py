@@ -10,14 +10,18 @@ import pytest
 from bennu.core.clusters import Colour
 from bennu.core.states import State
 from bennu.core.switchover import Decision, Intent, Server, Todo, decide
-from bennu.phases import hand_over, section
+from bennu.phases import fence_manifest, hand_over, section
+from bennu.phases.kinds import CONFIGMAP
+from bennu.ports.kubernetes import Ref
 from bennu.ports.redis import Address, Fenced
+from tests.sim.controllers_node import PARKED
 from tests.sim.memory_redis import MemoryCritical, MemoryRedis
 from tests.sim.pilot import ANN, BOB, Outcome, Pilot, entered
 from tests.sim.seams import Killed, Taps
 from tests.sim.universe import Kit, Universe
 
 FAST = Kit(weights=(10, 90))
+BY_MANIFEST = Kit(weights=(10,), ledger="fence: {persists_by: manifest}")
 Breaking = Callable[[Universe, pytest.MonkeyPatch], None]
 
 
@@ -128,6 +132,40 @@ def nothing_killed(world: Universe, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryRedis, "kill_named", lambda self, rotation, below_epoch: 0)
 
 
+# The switchover is given up and disarmed in Git, but Flux has not applied that yet: to a resume, the live manifest looks armed. Flux applies it once the source is fenced.
+
+
+def disarmed_late(world: Universe) -> Outcome:
+    blue, taps = world.servers[Colour.BLUE], Taps()
+
+    def refused(call: str) -> None:
+        blue.knobs.read_only_replica = call != "redis.blue.fence"
+        if call == "redis.blue.fence":
+            world.fate.frozen_flux.add(Colour.BLUE)
+
+    taps.before = refused
+    given_up = Pilot(world, taps=taps).resume()
+    assert "stopped on the way back" in str(given_up.error), given_up
+    blue.knobs.read_only_replica = True
+
+    def applied_and_ended() -> None:
+        world.fate.frozen_flux.clear()
+        for _ in range(20):  # a holder that is frozen for as long as Flux takes
+            world.clock.wait(1.0)
+        live = world.clusters[Colour.BLUE].at(Ref(CONFIGMAP, "redis-config", "database"))
+        assert live is not None
+        blue.written_master = PARKED if "replicaof" in live["data"]["role.conf"] else None
+        blue.crash()
+        world.tick()
+
+    return Pilot(world, taps=Taps(after=once("redis.green.make_master", applied_and_ended))).resume()
+
+
+def armed_by_the_live_object_alone(world: Universe, patch: pytest.MonkeyPatch) -> None:
+    """What Git says of the source's variant is not asked."""
+    patch.setattr(section, "is_armed", lambda seen: bool(fence_manifest.armed_mounts(seen)[1]))
+
+
 def taken_over(world: Universe) -> Outcome:
     colleague = Pilot(world, BOB)
     lock = colleague.session.standing().lock
@@ -138,19 +176,28 @@ REPLAYS: list[tuple[Callable[[Universe], Outcome], Breaking]] = [
     (overtaken, proof_from_the_pause),
     (promoted_and_restarted, by_roles_alone),
     (woken_before_the_promotion, nothing_killed),
+    (disarmed_late, armed_by_the_live_object_alone),
 ]
+
+
+def ground(replay: Callable[[Universe], Outcome]) -> Universe:
+    """At S6's door; by the manifest, with servers that no configuration file can be written for."""
+    world = entered(State.SWITCHOVER_LOCKED, BY_MANIFEST if replay is disarmed_late else FAST)
+    for server in world.servers.values() if replay is disarmed_late else ():
+        server.knobs.config_file = ""
+    return world
 
 
 @pytest.mark.parametrize(("replay", "breaking"), REPLAYS)
 def test_the_rule_prevents_the_harm(replay: Callable[[Universe], Outcome], breaking: Breaking) -> None:
-    world = entered(State.SWITCHOVER_LOCKED, FAST)
+    world = ground(replay)
     replay(world)
     assert harm(world) == []
 
 
 @pytest.mark.parametrize(("replay", "breaking"), REPLAYS)
 def test_without_the_rule_the_harm_is_done(replay: Callable[[Universe], Outcome], breaking: Breaking, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = entered(State.SWITCHOVER_LOCKED, FAST)
+    world = ground(replay)
     breaking(world, monkeypatch)
     replay(world)
     assert harm(world), "the replay no longer reaches what the rule is for"

@@ -49,6 +49,15 @@ def pod_ends(world: Universe, colour: Colour) -> None:
     server.crash()
 
 
+def spoil(world: Universe, taps: Taps) -> None:
+    """The source refuses the fence."""
+
+    def spoiled(call: str) -> None:
+        world.redis(Colour.BLUE).knobs.read_only_replica = call != "redis.blue.fence"
+
+    taps.before = spoiled
+
+
 def seen(world: Universe) -> World:
     """The world of a rotation out of blue, freshly fetched."""
     session = Pilot(world).session
@@ -93,11 +102,7 @@ def test_a_fenced_source_whose_pod_ends_comes_back_parked_and_no_write_is_taken(
 
 def test_what_was_armed_is_put_back_where_the_switchover_is_given_up() -> None:
     world, taps = prepared(), Taps()
-
-    def spoiled(call: str) -> None:
-        world.redis(Colour.BLUE).knobs.read_only_replica = call != "redis.blue.fence"
-
-    taps.before = spoiled
+    spoil(world, taps)
     outcome = Pilot(world, taps=taps).resume()
     assert (outcome.code, outcome.standing.state) == (5, State.TRAFFIC_CANARY), outcome
     assert variant(world, Colour.BLUE) == "hot-writer"
@@ -209,6 +214,41 @@ def test_an_old_master_that_somebody_parked_by_hand_is_judged_and_not_touched() 
     assert "reverse link is broken" in str(outcome.error)
     assert world.redis(Colour.BLUE).state.master == PARKED
     assert world.writable() == ["green"]
+
+
+@pytest.mark.parametrize("step", ["switchover-locked.hand-over", "switchover-locked.commit"])
+def test_a_new_master_that_comes_back_parked_before_its_variant_is_applied_is_a_humans(step: str) -> None:
+    world = prepared()
+
+    def ended(engine: Engine, progress: Progress) -> None:
+        if (progress.step, progress.mark) == (step, Mark.DONE):
+            pod_ends(world, Colour.GREEN)
+
+    outcome = gone_on(world, ended)
+    assert (outcome.code, outcome.standing.state) == (7, State.SWITCHOVER_LOCKED), outcome
+    assert "REPLICAOF NO ONE" in getattr(outcome.error, "next_step", "")
+    assert world.writable() == []
+    world.redis(Colour.GREEN).follow(None)
+    assert Pilot(world).resume().error is None
+    at_rest(world, Colour.GREEN)
+
+
+def test_a_source_that_comes_back_parked_before_it_is_disarmed_is_not_called_writable() -> None:
+    world, taps = prepared(), Taps()
+    spoil(world, taps)
+
+    def ended(engine: Engine, progress: Progress) -> None:
+        if (progress.step, progress.mark) == ("switchover-locked.give-up", Mark.DONE):
+            pod_ends(world, Colour.BLUE)
+
+    pilot = Pilot(world, taps=taps)
+    pilot.watch = ended
+    outcome = pilot.resume()
+    assert (outcome.code, outcome.standing.state) == (7, State.SWITCHOVER_LOCKED), outcome
+    assert world.writable() == []
+    world.redis(Colour.BLUE).follow(None)
+    assert Pilot(world).resume().error is None
+    at_rest(world, Colour.GREEN)
 
 
 def test_doctor_finds_a_fence_that_was_left_armed() -> None:
