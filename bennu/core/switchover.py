@@ -180,6 +180,12 @@ def _fenced_before_promotion(source: Server, target: Server, intent: Intent, fac
 
 def _fenced_promotion_possible(source: Server, target: Server, intent: Intent, facts: _Facts) -> Decision:
     if facts.own_replid:
+        if facts.source_restarted and source.replid not in (target.replid, target.replid2):
+            # Taken back, a fence gives the source a new replid, which the target inherits; after an append-only restart the source knows it no more.
+            return Decision(
+                Todo.OPERATOR,
+                "the target's own history may be its promotion's, or the source's own from after a fence that was taken back: the source restarted and cannot tell",
+            )
         if target.offset >= target.second_offset - 1:
             return Decision(Todo.PROMOTE, "the target was promoted before (it has a replid of its own) and still holds what it had then")
         return Decision(Todo.OPERATOR, "the target was promoted before and has lost some of what it had then")

@@ -166,6 +166,51 @@ def armed_by_the_live_object_alone(world: Universe, patch: pytest.MonkeyPatch) -
     patch.setattr(section, "is_armed", lambda seen: bool(fence_manifest.armed_mounts(seen)[1]))
 
 
+# A fence is taken back: the source goes on under a new replid, which the target follows; then the link stands still, the source acknowledges more, and restarts parked, as it is armed.
+
+
+def followed_after_the_fence(world: Universe, *, history_kept: bool) -> Outcome:
+    blue, green, taps = world.servers[Colour.BLUE], world.servers[Colour.GREEN], Taps()
+
+    def runs_out() -> None:
+        world.net.cut(green, blue)
+        blue.paused_until = 0.0
+
+    def restarts() -> None:
+        world.net.heal(green, blue)
+        world.net.cut(green, blue)
+        blue.paused_until = 0.0
+        world.clients_write()
+        blue.written_master = PARKED
+        blue.crash(history_kept=history_kept)
+        raise Killed
+
+    taps.before, taps.after = once("redis.blue.fence", runs_out), once("redis.blue.make_master", restarts)
+    left = Pilot(world, ANN, taps=taps).resume()
+    assert isinstance(left.error, Killed)
+    world.disk(ANN.name).locks.clear()
+    return taken_over(world)
+
+
+def followed_and_restarted(world: Universe) -> Outcome:
+    return followed_after_the_fence(world, history_kept=True)
+
+
+def followed_and_forgotten(world: Universe) -> Outcome:
+    return followed_after_the_fence(world, history_kept=False)
+
+
+def another_replid_is_its_own(world: Universe, patch: pytest.MonkeyPatch) -> None:
+    """A target whose replid is not the intent's was promoted: the source's present one, and whether it is known at all, are not looked at."""
+
+    def naive(source: Server | None, target: Server | None, intent: Intent | None, named: bool) -> Decision:
+        if target and intent and not target.is_master and target.replid2 == intent.replid and target.offset >= target.second_offset - 1:
+            return Decision(Todo.PROMOTE, "it has a replid of its own")
+        return decide(source, target, intent, named)
+
+    patch.setattr(section, "decide", naive)
+
+
 def taken_over(world: Universe) -> Outcome:
     colleague = Pilot(world, BOB)
     lock = colleague.session.standing().lock
@@ -177,13 +222,16 @@ REPLAYS: list[tuple[Callable[[Universe], Outcome], Breaking]] = [
     (promoted_and_restarted, by_roles_alone),
     (woken_before_the_promotion, nothing_killed),
     (disarmed_late, armed_by_the_live_object_alone),
+    (followed_and_restarted, another_replid_is_its_own),
+    (followed_and_forgotten, another_replid_is_its_own),
 ]
 
 
 def ground(replay: Callable[[Universe], Outcome]) -> Universe:
     """At S6's door; by the manifest, with servers that no configuration file can be written for."""
-    world = entered(State.SWITCHOVER_LOCKED, BY_MANIFEST if replay is disarmed_late else FAST)
-    for server in world.servers.values() if replay is disarmed_late else ():
+    armed = replay in (disarmed_late, followed_and_restarted, followed_and_forgotten)
+    world = entered(State.SWITCHOVER_LOCKED, BY_MANIFEST if armed else FAST)
+    for server in world.servers.values() if armed else ():
         server.knobs.config_file = ""
     return world
 

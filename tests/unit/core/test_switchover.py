@@ -67,6 +67,14 @@ def test_a_target_that_follows_an_unparked_source_has_no_replid_of_its_own() -> 
     assert todo(source, target) is Todo.UNFENCE
 
 
+def test_a_source_that_restarted_and_forgot_its_history_does_not_make_the_targets_one_a_promotions() -> None:
+    # The target may have inherited it from a fence that was taken back, and lack what the source acknowledged since.
+    forgotten = replace(FENCED, run_id="run-s2", replid="C", offset=0)
+    assert todo(forgotten, replace(PROMOTED, is_master=False)) is Todo.OPERATOR
+    # Under the intent's history it was never anything but fenced.
+    assert todo(replace(FENCED, run_id="run-s2"), replace(PROMOTED, is_master=False)) is Todo.PROMOTE
+
+
 def test_a_target_restarted_unnamed_and_behind_is_an_operators_matter() -> None:
     assert todo(FENCED, replace(REPLICA, run_id="run-t2", offset=100)) is Todo.OPERATOR
 
