@@ -12,9 +12,9 @@ from bennu.errors import BennuError
 from bennu.ports.redis import Member
 from tests.sim.memory_redis import MemoryRedis
 from tests.sim.pilot import Outcome, Pilot, entered
+from tests.sim.replays import destroyed
 from tests.sim.seams import Killed, Taps
 from tests.sim.test_broken_way_back import broken
-from tests.sim.test_counterexamples import destroyed
 from tests.sim.test_section_errors import failing, locked, refused, silent
 from tests.sim.universe import Kit, Universe
 
