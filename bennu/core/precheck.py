@@ -65,6 +65,7 @@ class Surroundings:
     # Whether each server lets the other one in as its replica, with the credential that is in the other's configuration.
     lets_in: tuple[bool, bool] = (True, True)
     expiring: tuple[str, ...] = ()  # credentials that end before the window would, in words
+    own_logins: frozenset[str] = frozenset()  # users whose passwords may differ, since that was said (``auth.same_on_both: false``)
 
 
 def can_replicate(master: tuple[str, tuple[int, int]], replica: tuple[str, tuple[int, int]]) -> bool:
@@ -174,8 +175,9 @@ def _users_alike(around: Surroundings) -> list[Verdict]:
     # Rules are worded in each engine's and version's own way: compared only within one.
     same_words = (around.source_flavour, around.source_version) == (around.target_flavour, around.target_version)
     lacking = [user.name for user in source if user.name not in there]
-    login = [user.name for user in source if user.name in there and there[user.name].login != user.login]
-    rules = [user.name for user in source if same_words and user.name in there and there[user.name].rules != user.rules]
+    shared = [user for user in source if user.name in there]
+    login = [user.name for user in shared if there[user.name].login != user.login and user.name not in around.own_logins]
+    rules = [user.name for user in shared if same_words and there[user.name].rules != user.rules]
     found = []
     if lacking:
         found.append(

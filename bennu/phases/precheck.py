@@ -16,7 +16,7 @@ from bennu.phases.operators import role_givers
 from bennu.phases.reconciled import answered, applied, hurry
 from bennu.phases.redis_pod import by_manifest, rewrite_outlives
 from bennu.phases.section import server
-from bennu.ports.redis import Observation
+from bennu.ports.redis import Credential, Observation
 
 
 class Precheck(GateStep):
@@ -53,6 +53,7 @@ class Precheck(GateStep):
 
 def _around(world: World, source: Observation, target: Observation) -> Surroundings:
     here, there = (world.systems.redis(colour) for colour in (world.rotation.source, world.rotation.target))
+    shown = here.credential_for_master(), there.credential_for_master()
     reverse = link_ready(view(world, world.rotation.source, world.rotation.target))
     return Surroundings(
         source_version=_version(source.version),
@@ -75,9 +76,18 @@ def _around(world: World, source: Observation, target: Observation) -> Surroundi
         max_lag_bytes=world.policy.max_lag_bytes,
         owners=tuple(owner for colour in (world.rotation.source, world.rotation.target) for owner in role_givers(world, colour)),
         profiles=(here.profile(), there.profile()),
-        lets_in=(here.lets_in(there.credential_for_master()), there.lets_in(here.credential_for_master())),
+        lets_in=(here.lets_in(shown[1]), there.lets_in(shown[0])),
         expiring=_expiring(world),
+        own_logins=_own_logins(world, shown),
     )
+
+
+def _own_logins(world: World, shown: tuple[Credential, Credential]) -> frozenset[str]:
+    """The users that each server has for itself where ``same_on_both`` is false: its default user, Bennu's, and the one that replicas log in as. The apps' own are good at both."""
+    auth = world.conf.redis[0].auth
+    if auth is None or auth.same_on_both:
+        return frozenset()
+    return frozenset({"default", auth.username or "default", *(one.username or "default" for one in shown)})
 
 
 def _expiring(world: World) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ and GET, and everything about time but the pause.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from bennu.core.export import Entry
-from bennu.core.precheck import Profile
+from bennu.core.precheck import Profile, User
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
 from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, LastSave, Member, Observation, Position, Replica
 
@@ -169,8 +170,10 @@ class MemoryRedis:
         return killed
 
     def profile(self) -> Profile:
+        """With a default user as its password makes it, where a test turns no other users."""
         self._answering()
-        return self.knobs.profile
+        login = hashlib.sha256(self.knobs.password.encode()).hexdigest()
+        return self.knobs.profile if self.knobs.profile.users != () else replace(self.knobs.profile, users=(User("default", login, "all"),))
 
     def credential_for_master(self) -> Credential:
         self._answering()

@@ -70,3 +70,19 @@ def test_once_it_is_mended_the_rotation_goes_on() -> None:
     world.servers[Colour.GREEN].knobs.profile = Profile()
     assert Pilot(world).resume().error is None
     at_rest(world, Colour.GREEN)
+
+
+def test_two_passwords_that_were_declared_go_through_a_whole_rotation() -> None:
+    world = entered(State.DATA_SYNCING, Kit(weights=(10, 90), ledger="auth: {secret: database/redis, same_on_both: false}"))
+    world.redis(Colour.BLUE).knobs.password, world.redis(Colour.GREEN).knobs.password = "of-blue", "of-green"
+    outcome = Pilot(world).resume()
+    assert outcome.error is None, outcome
+    at_rest(world, Colour.GREEN)
+
+
+def test_a_password_changed_on_one_side_after_it_was_promised_to_be_one_stops_it() -> None:
+    world = entered(State.SWITCHOVER_LOCKED, Kit(weights=(10, 90), ledger="auth: {secret: database/redis}"))
+    locked_out(world)
+    outcome = Pilot(world).resume()
+    assert (outcome.code, world.writable()) == (5, ["blue"]), outcome
+    assert "passwords of default differ" in str(outcome.error)

@@ -122,3 +122,19 @@ def test_rules_are_not_compared_between_engines_that_word_them_differently() -> 
     users = (Profile(users=(User("shop", "a", "b"),)), Profile(users=(User("shop", "a", "x"),)))
     upgrade = replace(SOUND, source_flavour="redis", source_version=(7, 0), profiles=users)
     assert precheck(OPEN, REPLICA, upgrade, one_way=True).is_open
+
+
+def test_passwords_that_may_differ_are_not_compared_while_users_and_rules_still_are() -> None:
+    source = Profile(users=(User("default", "a", "b"), User("shop", "a", "b")))
+    declared = replace(SOUND, own_logins=frozenset({"default"}))
+    assert precheck(
+        OPEN, REPLICA, replace(declared, profiles=(source, Profile(users=(User("default", "x", "b"), User("shop", "a", "b"))))), one_way=False
+    ).is_open
+    for users, words in (
+        ((User("default", "x", "b"), User("shop", "x", "b")), "passwords of shop differ"),
+        ((User("default", "x", "b"),), "lacks users of the source (shop)"),
+        ((User("default", "x", "y"), User("shop", "a", "b")), "ACL rules of default differ"),
+    ):
+        verdict = precheck(OPEN, REPLICA, replace(declared, profiles=(source, Profile(users=users))), one_way=False)
+        assert verdict.failed
+        assert words in verdict.reason
