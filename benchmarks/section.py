@@ -22,9 +22,9 @@ from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.core.clusters import Colour, Group, RotationId
 from bennu.core.export import Entry as Exported
 from bennu.core.policy import SPEC, Policy
-from bennu.core.precheck import Profile
 from bennu.core.record import Kind
 from bennu.core.states import State
+from bennu.core.surroundings import Profile
 from bennu.engine import lock
 from bennu.engine.journal import Entry, Holder, Journal
 from bennu.errors import BennuError, GateRefused, LockLost, StoppedSafe

@@ -22,7 +22,7 @@ from bennu.adapters.redis_export import ENCODING, Unexportable, entries
 from bennu.adapters.redis_link import Link, RedisEndpoint, Refusal, Reply, WrongPassword
 from bennu.adapters.redis_tls import Untrusted
 from bennu.core.export import Entry
-from bennu.core.precheck import Profile
+from bennu.core.surroundings import Profile
 from bennu.errors import BennuError, DependencyDown, GateRefused
 from bennu.ports.redis import Address, Credential, Critical, LastSave, Member, Observation
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from bennu.adapters.redis_link import Refusal, Reply
-from bennu.core.precheck import Profile, User
+from bennu.core.surroundings import Profile, User
 from bennu.ports.redis import Credential
 
 # What the hand-over asks of a server, as it asks it. The arguments are never used: nothing here is run.

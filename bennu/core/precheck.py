@@ -5,67 +5,13 @@ All of it is read without a client's notice. Pairs are (source, target).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from bennu.core.surroundings import Surroundings
 from bennu.core.switchover import Server
 from bennu.core.verdict import Verdict, failed, opened, unknown, worst
 
 _SIDES = ("source", "target")
-
-
-@dataclass(frozen=True)
-class User:
-    """A user of Redis by ACL: ``login`` is a fingerprint of whether and how it may log in, ``rules`` of what it may do then. No secret can be had from either."""
-
-    name: str
-    login: str
-    rules: str
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What two servers must have alike, and what this one lets Bennu do.
-
-    ``refused`` are commands of the hand-over that the server does not know (renamed, disabled) or that Bennu's user may not give, each with the reason. ``users`` is None where the
-    server does not list them.
-    """
-
-    refused: tuple[str, ...] = ()
-    users: tuple[User, ...] | None = ()
-    modules: tuple[str, ...] = ()
-    maxmemory_policy: str = ""
-    notify_keyspace_events: str = ""
-    databases: int = 16  # 0: not known
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What is looked at beside the roles. Versions as (major, minor)."""
-
-    source_version: tuple[int, int]
-    target_version: tuple[int, int]
-    source_flavour: str
-    target_flavour: str
-    target_is_replica_of_source: bool
-    source_sees_online: bool
-    read_only: tuple[bool, bool]
-    persistent: tuple[bool, bool]
-    rewritable: tuple[bool, bool]
-    busy: tuple[bool, bool]
-    cluster_mode: tuple[bool, bool]
-    sentinels: tuple[int, int]
-    other_replicas: tuple[str, ...]
-    target_maxmemory: int
-    source_used_memory: int
-    reverse_reachable: bool | None
-    lag_bytes: int | None
-    max_lag_bytes: int
-    owners: tuple[str, ...] = ()  # of the pods, beyond what Kubernetes itself reconciles: "RedisFailover redis/cache (cluster-blue)"
-    profiles: tuple[Profile, Profile] = (Profile(), Profile())
-    # Whether each server lets the other one in as its replica, with the credential that is in the other's configuration.
-    lets_in: tuple[bool, bool] = (True, True)
-    expiring: tuple[str, ...] = ()  # credentials that end before the window would, in words
-    own_logins: frozenset[str] = frozenset()  # users whose passwords may differ, since that was said (``auth.same_on_both: false``)
 
 
 def can_replicate(master: tuple[str, tuple[int, int]], replica: tuple[str, tuple[int, int]]) -> bool:

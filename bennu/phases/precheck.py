@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from bennu.core.clusters import Colour
 from bennu.core.gates import link_ready
-from bennu.core.precheck import Surroundings, precheck
+from bennu.core.precheck import precheck
+from bennu.core.surroundings import Surroundings
 from bennu.core.verdict import Verdict, failed, opened, shut, worst
 from bennu.phases.base import GateStep, World
 from bennu.phases.data_syncing import lag_point

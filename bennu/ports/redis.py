@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bennu.core.export import Entry
-from bennu.core.precheck import Profile
+from bennu.core.surroundings import Profile
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from bennu.core.export import Entry
-from bennu.core.precheck import Profile, User
+from bennu.core.surroundings import Profile, User
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
 from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, LastSave, Member, Observation, Position, Replica
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bennu.core.clusters import Colour
-from bennu.core.precheck import Profile
 from bennu.core.states import State
+from bennu.core.surroundings import Profile
 from bennu.phases.kinds import STATEFULSET
 from bennu.ports.kubernetes import Kind
 from tests.sim.pilot import Pilot, at_rest, entered

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bennu.core.precheck import Profile, Surroundings, User, can_replicate, precheck
+from bennu.core.precheck import can_replicate, precheck
+from bennu.core.surroundings import Profile, Surroundings, User
 from tests.unit.core.test_switchover import OPEN, REPLICA
 
 SOUND = Surroundings(
