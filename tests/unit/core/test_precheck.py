@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bennu.core.precheck import can_replicate, precheck
+from bennu.core.precheck import can_replicate, conditions, precheck
 from bennu.core.surroundings import Profile, Surroundings, User
+from bennu.core.switchover import Server
 from tests.unit.core.test_switchover import OPEN, REPLICA
 
 SOUND = Surroundings(
@@ -70,6 +71,23 @@ REFUSALS = {
 }
 
 
+# What may come by itself.
+WAITS = {
+    "link is not up": replace(SOUND, source_sees_online=False),
+    "save or load is running at the source": replace(SOUND, busy=(True, False)),
+    "lag is 2000 bytes": replace(SOUND, lag_bytes=2000),
+    "lag is unknown": replace(SOUND, lag_bytes=None),
+    "is not known yet": replace(SOUND, reverse_reachable=None),
+}
+# Roles and histories: (source, target, whether it is a refusal).
+STANDINGS = {
+    "the source is not a master": (replace(OPEN, is_master=False), REPLICA, True),
+    "the target is a master already": (OPEN, replace(REPLICA, is_master=True), True),
+    "link is not up": (OPEN, replace(REPLICA, link_up=False), False),
+    "do not share one replid": (OPEN, replace(REPLICA, replid="another"), False),
+}
+
+
 @pytest.mark.parametrize("words", REFUSALS)
 def test_each_refusal_of_the_pre_check_fails_and_names_its_cause(words: str) -> None:
     verdict = precheck(OPEN, REPLICA, REFUSALS[words], one_way=False)
@@ -77,20 +95,38 @@ def test_each_refusal_of_the_pre_check_fails_and_names_its_cause(words: str) -> 
     assert words in verdict.reason
 
 
-@pytest.mark.parametrize(
-    "around",
-    [
-        replace(SOUND, source_sees_online=False),
-        replace(SOUND, busy=(True, False)),
-        replace(SOUND, lag_bytes=2000),
-        replace(SOUND, lag_bytes=None),
-        replace(SOUND, reverse_reachable=None),
-    ],
-)
-def test_what_may_pass_keeps_the_pre_check_shut_without_failing_it(around: Surroundings) -> None:
-    verdict = precheck(OPEN, REPLICA, around, one_way=False)
+@pytest.mark.parametrize("words", WAITS)
+def test_what_may_pass_keeps_the_pre_check_shut_without_failing_it(words: str) -> None:
+    verdict = precheck(OPEN, REPLICA, WAITS[words], one_way=False)
     assert not verdict.is_open
     assert not verdict.failed
+    assert words in verdict.reason
+
+
+@pytest.mark.parametrize("words", STANDINGS)
+def test_a_role_or_a_history_that_does_not_fit_is_named(words: str) -> None:
+    source, target, fails = STANDINGS[words]
+    verdict = precheck(source, target, SOUND, one_way=False)
+    assert not verdict.is_open
+    assert verdict.failed is fails
+    assert words in verdict.reason
+
+
+EVERY = [
+    *(pytest.param(OPEN, REPLICA, around, id=f"around: {words}") for words, around in {**REFUSALS, **WAITS}.items()),
+    *(pytest.param(source, target, SOUND, id=f"roles: {words}") for words, (source, target, _) in STANDINGS.items()),
+]
+
+
+@pytest.mark.parametrize(("source", "target", "around"), EVERY)
+def test_whatever_does_not_hold_says_what_to_do_and_what_holds_says_nothing(source: Server, target: Server, around: Surroundings) -> None:
+    found = conditions(source, target, around, one_way=False)
+    shut = [one for one in found if not one.verdict.is_open]
+    assert shut
+    assert all(one.hint.strip() for one in shut)
+    assert not any(one.hint for one in found if one.verdict.is_open)
+    told = precheck(source, target, around, one_way=False)
+    assert all(one.hint in told.reason for one in shut if one.verdict.failed == told.failed)
 
 
 def test_an_engine_upgrade_goes_one_way_only_where_that_is_accepted() -> None:
