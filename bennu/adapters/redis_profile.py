@@ -1,11 +1,15 @@
 """What a server lets Bennu do, and what it must have in common with its other half: questions, and the replies as the port's values. Pure.
 
-``ACL DRYRUN`` (Redis 7, Valkey) tries a command for a user without giving it; before it, ``COMMAND INFO`` tells at least whether the command is there under its own name.
+``ACL DRYRUN`` (Redis 7, Valkey) tries a command for a user without giving it; before it, ``COMMAND INFO`` tells at least whether the command is there under its own name. A question
+that is not answered is named (``Profile.unasked``): a comparison that did not take place is no likeness.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from bennu.adapters.redis_link import Refusal, Reply
@@ -43,6 +47,8 @@ QUESTIONS: tuple[tuple[str, ...], ...] = (
     ("CONFIG", "GET", "notify-keyspace-events"),
     ("CONFIG", "GET", "databases"),
 )
+# A selector is one rule, in parentheses.
+_RULES = re.compile(r"\([^)]*\)|\S+")
 FOR_MASTER: tuple[tuple[str, ...], ...] = (("CONFIG", "GET", "masterauth"), ("CONFIG", "GET", "masteruser"))
 
 
@@ -56,6 +62,7 @@ def profile(replies: Sequence[Reply], tried: Sequence[Reply]) -> Profile:
     known, _, users, modules, policy, events, databases = replies
     return Profile(
         refused=tuple(dict.fromkeys([*_missing(known), *_denied(tried)])),
+        unasked=tuple(dict.fromkeys(_unanswered(replies, tried))),
         users=None if isinstance(users, Refusal) else tuple(_user(line) for line in users),
         modules=() if isinstance(modules, Refusal) else tuple(sorted(_modules(modules))),
         maxmemory_policy=_value(policy),
@@ -72,13 +79,19 @@ def credential(replies: Sequence[Reply]) -> Credential:
 
 def _missing(known: Reply) -> Iterator[str]:
     if isinstance(known, Refusal):
-        # NOPERM: a user who may do no more than the hand-over needs. What is missing then shows when it is asked for.
-        if known.code != "NOPERM":
-            yield "COMMAND (renamed or disabled, so that the others cannot be asked for)"
-        return
+        return  # named by ``_unanswered``
     for name, found in zip(_NAMES, known, strict=True):
         if not found:
             yield f"{name.upper()} (renamed or disabled)"
+
+
+def _unanswered(replies: Sequence[Reply], tried: Sequence[Reply]) -> Iterator[str]:
+    """Questions that were refused, by the first two words. Redis 6.2 has no DRYRUN; what may not be asked differs from what is not there."""
+    for question, reply in zip(QUESTIONS, replies, strict=True):
+        if isinstance(reply, Refusal):
+            yield " ".join(question[:2])
+    if any(isinstance(reply, Refusal) and reply.code == "NOPERM" for reply in tried):
+        yield "ACL DRYRUN"
 
 
 def _denied(tried: Sequence[Reply]) -> Iterator[str]:
@@ -93,8 +106,34 @@ def _user(line: str) -> User:
     """``user <name> on #<sha256 of the password> ~* +@all``."""
     _, name, *words = line.split(" ")
     login = sorted(word for word in words if word in {"on", "off", "nopass"} or word.startswith("#"))
-    rules = [word for word in words if word not in login]
+    rules = _in_order(_RULES.findall(" ".join(word for word in words if word not in login)))
     return User(name, _fingerprint(login), _fingerprint(rules))
+
+
+def _in_order(rules: Sequence[str]) -> list[str]:
+    """The same rules in an order that two servers with the same ones share: Redis lists commands as its hash table, differently seeded in each process, happens to have them.
+
+    Rules of single commands commute with each other, save a command with its own subcommands; a category's with none.
+    """
+    found: list[str] = []
+    for single, rest in itertools.groupby(rules, key=lambda rule: rule[0] in "+-" and rule[1:2] != "@"):
+        run = list(rest)
+        found += _commands_in_order(run) if single else [_selector(rule) if rule[0] == "(" else rule for rule in run]
+    return found
+
+
+def _selector(rule: str) -> str:
+    return f"({' '.join(_in_order(_RULES.findall(rule[1:-1])))})"
+
+
+def _commands_in_order(run: Sequence[str]) -> list[str]:
+    keyed: list[tuple[str, int, str, str]] = []
+    whole: Counter[str] = Counter()  # how often a command itself was ruled on so far: its subcommands' rules before and after that mean different things
+    for rule in run:
+        command, _, sub = rule[1:].partition("|")
+        whole[command] += not sub
+        keyed.append((command, whole[command], sub, rule))
+    return [rule for *_, rule in sorted(keyed, key=lambda one: one[:3])]
 
 
 def _fingerprint(words: Sequence[str]) -> str:

@@ -140,6 +140,14 @@ def _permissions(around: Surroundings) -> list[Condition]:
                     "allow them for Bennu's user, under their own names",
                 )
             )
+        if profile.unasked:
+            rights = " ".join(f"+{one.lower().replace(' ', '|')}" for one in profile.unasked)
+            found.append(
+                _refused(
+                    f"Redis of the {side} does not answer {', '.join(profile.unasked)}: its users, modules and rights cannot be compared",
+                    f"allow Bennu's user {rights}, under their own names",
+                )
+            )
     for side, other, lets_in in zip(_SIDES, reversed(_SIDES), around.lets_in, strict=True):
         if not lets_in:
             found.append(
@@ -174,7 +182,7 @@ def _alike(around: Surroundings) -> list[Condition]:
 def _users_alike(around: Surroundings) -> list[Condition]:
     source, target = (profile.users for profile in around.profiles)
     if source is None or target is None:
-        return []  # ACL LIST is not allowed: said by ``refused`` where the hand-over needs it, and else a matter of the server's own security
+        return []  # refused already: ``Profile.unasked``
     there = {user.name: user for user in target}
     # Rules are worded in each engine's and version's own way: compared only within one.
     same_words = (around.source_flavour, around.source_version) == (around.target_flavour, around.target_version)

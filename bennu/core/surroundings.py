@@ -18,11 +18,12 @@ class User:
 class Profile:
     """What two servers must have alike, and what this one lets Bennu do.
 
-    ``refused`` are commands of the hand-over that the server does not know (renamed, disabled) or that Bennu's user may not give, each with the reason. ``users`` is None where the
-    server does not list them.
+    ``refused`` are commands of the hand-over that the server does not know (renamed, disabled) or that Bennu's user may not give, each with the reason. ``unasked`` are questions of this
+    very comparison that the server does not answer (``ACL LIST``): what they would tell is not known, which opens nothing. ``users`` is None where the server does not list them.
     """
 
     refused: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
     users: tuple[User, ...] | None = ()
     modules: tuple[str, ...] = ()
     maxmemory_policy: str = ""

@@ -218,9 +218,11 @@ def redis_ready(world: World) -> Verdict:
     outlives = rewrite_outlives(world, (world.rotation.source, seen))
     if not outlives.is_open:
         return outlives
-    refused = world.systems.redis(world.rotation.source).profile().refused
-    if refused:
-        return failed(f"it refuses commands that the hand-over needs: {', '.join(refused)}")
+    profile = world.systems.redis(world.rotation.source).profile()
+    if profile.refused:
+        return failed(f"it refuses commands that the hand-over needs: {', '.join(profile.refused)}")
+    if profile.unasked:
+        return failed(f"it does not answer {', '.join(profile.unasked)}: whether the target is like it could not be seen; allow them for Bennu's user")
     return opened(f"{seen.flavour} {seen.version}, {seen.keys} keys")
 
 

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from bennu.adapters.redis import RedisOverSocket
+from bennu.adapters.redis_link import Refusal
+from bennu.core.precheck import precheck
 from tests.contract.redis.servers import REAL, RealHands, parking, program, until
+from tests.unit.core.test_precheck import SOUND
+from tests.unit.core.test_switchover import OPEN, REPLICA
 
 PAGE = Path(__file__).parents[3] / "docs" / "architecture.md"
 NAME = "bennu-prod-us-east-1-7-1"
@@ -67,6 +71,40 @@ def test_a_whole_hand_over_with_the_listed_rights_and_two_passwords(servers: tup
         new.write_probe("bennu:probe:1", "x")
         until(lambda: old.read_probe("bennu:probe:1") == "x", "the probe is replicated back")
     assert target.observe().sync_full == 0
+
+
+def test_the_listed_rights_let_the_pre_check_see_users_modules_and_what_is_denied(servers: tuple[RealHands, RealHands]) -> None:
+    blue, green = servers
+    dryrun = not isinstance(blue.ask("ACL", "DRYRUN", "default", "PING"), Refusal)
+    assert blue.ask("ACL", "SETUSER", "shop", "on", ">s", "~*", "+@all") == "OK"
+    fewer = [right for right in rights().split() if right not in {"+client|pause", "+replicaof"}]
+    assert green.ask("ACL", "SETUSER", "bennu", "reset", "on", ">bennu-target", *fewer) == "OK"
+    source, target = bennu(blue, "source").profile(), bennu(green, "target").profile()
+    assert (source.unasked, target.unasked, source.refused) == ((), (), ())
+    assert {user.name for user in source.users or ()} == {"default", "bennu", "shop"}
+    # Redis 6.2 cannot be asked what a user may not do.
+    assert set(target.refused) == ({"CLIENT PAUSE (no permission)", "REPLICAOF (no permission)"} if dryrun else set())
+    found = precheck(OPEN, REPLICA, replace(SOUND, profiles=(source, target)), one_way=False)
+    assert "lacks users of the source (shop)" in found.reason
+    assert not dryrun or "REPLICAOF (no permission)" in found.reason
+
+
+@pytest.mark.parametrize("denied", ["acl|list", "acl|whoami", "acl|dryrun", "command|info", "module|list"])
+def test_a_question_of_the_pre_check_that_is_not_answered_is_named_and_opens_nothing(servers: tuple[RealHands, RealHands], denied: str) -> None:
+    blue, _ = servers
+    kept = [right for right in rights().split() if right != f"+{denied}"]
+    assert blue.ask("ACL", "SETUSER", "bennu", "reset", "on", ">bennu-source", *kept) == "OK"
+    found = bennu(blue, "source").profile()
+    assert denied.upper().replace("|", " ") in found.unasked
+    verdict = precheck(OPEN, REPLICA, replace(SOUND, profiles=(found, found)), one_way=False)
+    assert verdict.failed
+    assert f"+{denied}" in verdict.reason
+
+
+def test_two_servers_with_a_password_each_are_alike_where_that_was_declared(servers: tuple[RealHands, RealHands]) -> None:
+    both = replace(SOUND, profiles=(bennu(servers[0], "source").profile(), bennu(servers[1], "target").profile()))
+    assert "passwords of bennu, default differ" in precheck(OPEN, REPLICA, both, one_way=False).reason
+    assert precheck(OPEN, REPLICA, replace(both, own_logins=frozenset({"default", "bennu"})), one_way=False).is_open
 
 
 def test_a_master_and_a_replica_that_restart_still_know_each_other(servers: tuple[RealHands, RealHands]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.adapters.redis_link import Refusal
+from bennu.adapters.redis_profile import profile
 from bennu.ports.redis import Credential
 from tests.contract.redis.servers import REAL, RealHands, program
 
@@ -77,6 +78,27 @@ def test_users_are_told_apart_by_login_and_by_rules_and_show_no_secret(real: Rea
     assert first != ruled != logged
     assert getattr(first, "login") == getattr(ruled, "login") != getattr(logged, "login")  # noqa: B009
     assert getattr(first, "rules") != getattr(ruled, "rules") == getattr(logged, "rules")  # noqa: B009
+
+
+def test_rules_are_alike_in_whatever_order_a_server_lists_them_and_differ_where_they_mean_something_else(real: RealHands) -> None:
+    def ruled(*rules: str) -> str:
+        real.ask("ACL", "DELUSER", "shop")
+        assert real.ask("ACL", "SETUSER", "shop", "on", f">{OTHER}", "~*", *rules) == "OK"
+        return next(user.rules for user in real.server.profile().users or () if user.name == "shop")
+
+    commands = ("+get", "+set", "+config|get", "+client|list", "+client|kill", "+mget", "+info", "+ping")
+    assert ruled("-@all", *commands) == ruled("-@all", *reversed(commands))
+    assert ruled("-@all", *commands) != ruled("-@all", *commands[1:])
+    assert ruled("+@all", "-get", "-set") == ruled("+@all", "-set", "-get") != ruled("-get", "-set", "+@all")
+
+
+def test_a_rule_on_a_command_and_those_on_its_subcommands_keep_their_order() -> None:
+    def fingerprint(rules: str) -> str:
+        return next(iter(profile([Refusal("NOPERM"), "bennu", [f"user shop on {rules}"], [], None, None, None], []).users or ())).rules
+
+    assert fingerprint("-@all +config -config|set +get") == fingerprint("-@all +get +config -config|set")
+    assert fingerprint("-@all +config -config|set") != fingerprint("-@all -config|set +config")
+    assert fingerprint("+get (~app:* -@all +set +get)") == fingerprint("+get (~app:* -@all +get +set)") != fingerprint("+get +set (~app:* -@all +get)")
 
 
 def test_a_replica_is_let_in_with_the_right_credential_alone(real: RealHands) -> None:

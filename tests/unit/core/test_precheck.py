@@ -54,6 +54,8 @@ REFUSALS = {
     "RedisFailover cache": replace(SOUND, owners=("RedisFailover cache (cluster-blue)",)),
     "CLIENT PAUSE (no permission)": with_profiles(Profile(refused=("CLIENT PAUSE (no permission)",)), Profile()),
     "Redis of the target refuses commands": with_profiles(Profile(), Profile(refused=("REPLICAOF (renamed or disabled)",))),
+    "does not answer ACL LIST, MODULE LIST": with_profiles(Profile(unasked=("ACL LIST", "MODULE LIST"), users=None), Profile()),
+    "allow Bennu's user +acl|dryrun": with_profiles(Profile(), Profile(unasked=("ACL DRYRUN",))),
     "masterauth (and masteruser) of the target": replace(SOUND, lets_in=(False, True)),
     "masterauth (and masteruser) of the source": replace(SOUND, lets_in=(True, False)),
     "log in again": replace(SOUND, expiring=("the credential of context blue ends 03:00:00Z",)),
@@ -146,7 +148,6 @@ def test_an_older_replica_cannot_be_fed_by_a_newer_master() -> None:
     ("source", "target"),
     [
         (Profile(notify_keyspace_events="AKE"), Profile(notify_keyspace_events="EKg$lshzxetd")),
-        (Profile(users=None), Profile(users=(User("shop", "a", "b"),))),
         (Profile(modules=()), Profile(modules=("search 20811",))),
         (Profile(users=()), Profile(users=(User("later", "a", "b"),))),
     ],
