@@ -87,9 +87,7 @@ def _roles(source: Server, target: Server, around: Surroundings) -> list[Conditi
         )
         if target.is_master
         else _holds("the target is a replica"),
-        _holds("the target follows the source")
-        if around.target_is_replica_of_source
-        else _refused("the target does not follow the source's mirror", "run 'bennu rotate resume'"),
+        _following(around),
         # Ask both sides: Valkey shows online up to 0.9 s early, Redis 7 shows the link up to 1 s early (facts.md).
         _holds("link up")
         if target.link_up and around.source_sees_online
@@ -103,6 +101,17 @@ def _roles(source: Server, target: Server, around: Surroundings) -> list[Conditi
         if all(around.read_only)
         else _refused("replica-read-only is 'no' on one side: a fenced server would accept writes", "set it to yes in the Redis configuration"),
     ]
+
+
+def _following(around: Surroundings) -> Condition:
+    """Of whom the target is a replica: a chain behind another replica has the same replid, and would be cut off by the fence."""
+    if around.follows_mirror:
+        return _holds("the target follows the source")
+    if around.follows_mirror is None:
+        return _waiting("the source's mirror has no ready address to compare the target's master with", "'bennu clusters health' shows the mesh link")
+    return _refused(
+        f"the target follows {around.target_master or 'nobody'}, which is not the source's mirror", "make it follow the mirror (REPLICAOF), then go on"
+    )
 
 
 def _foreign_hands(around: Surroundings) -> list[Condition]:
@@ -125,8 +134,20 @@ def _foreign_hands(around: Surroundings) -> list[Condition]:
                 "run it with cluster-enabled no, or keep this state outside the clusters (redis: [])",
             )
         )
-    if around.other_replicas:
-        found.append(_refused(f"the source has other replicas ({', '.join(around.other_replicas)})", "detach them first, or they would follow a fenced master"))
+    if len(around.source_replicas) > 1:
+        found.append(
+            _refused(
+                f"the source has {len(around.source_replicas)} replicas ({', '.join(around.source_replicas)})",
+                "detach those that are not the target first, or they would follow a fenced master",
+            )
+        )
+    if around.target_replicas:
+        found.append(
+            _refused(
+                f"the target has replicas of its own ({', '.join(around.target_replicas)})",
+                "detach them first: whoever assigns their roles knows nothing of the hand-over",
+            )
+        )
     return found or [_holds("nobody else assigns roles")]
 
 

@@ -39,7 +39,7 @@ class Surroundings:
     target_version: tuple[int, int]
     source_flavour: str
     target_flavour: str
-    target_is_replica_of_source: bool
+    follows_mirror: bool | None  # whether the address that the target follows is the source's mirror; None: the mirror has no address to compare with
     source_sees_online: bool
     read_only: tuple[bool, bool]
     persistent: tuple[bool, bool]
@@ -47,7 +47,8 @@ class Surroundings:
     busy: tuple[bool, bool]
     cluster_mode: tuple[bool, bool]
     sentinels: tuple[int, int]
-    other_replicas: tuple[str, ...]
+    source_replicas: tuple[str, ...]
+    target_replicas: tuple[str, ...]
     target_maxmemory: int
     source_used_memory: int
     reverse_reachable: bool | None
@@ -58,4 +59,5 @@ class Surroundings:
     # Whether each server lets the other one in as its replica, with the credential that is in the other's configuration.
     lets_in: tuple[bool, bool] = (True, True)
     expiring: tuple[str, ...] = ()  # credentials that end before the window would, in words
+    target_master: str = ""  # whom the target follows
     own_logins: frozenset[str] = frozenset()  # users whose passwords may differ, since that was said (``auth.same_on_both: false``)

@@ -16,7 +16,7 @@ from bennu.core.verdict import Verdict, failed, opened, shut, unknown
 from bennu.errors import GateRefused
 from bennu.manifests import redis_sync_job
 from bennu.phases.base import Effect, GateStep, Monitor, Pen, Phase, Seen, Step, World
-from bennu.phases.kinds import ENDPOINTS, JOB, condition
+from bennu.phases.kinds import ENDPOINTS, JOB, SERVICE, condition
 from bennu.phases.mesh_linking import MONITOR as LINK_MONITOR
 from bennu.phases.mesh_linking import mirror_name, view
 from bennu.phases.reconciled import FluxStep
@@ -31,15 +31,36 @@ JOB_NAME = "redis-init-sync"
 
 def mirror_address(world: World, importing: Colour, exporting: Colour) -> Address:
     """Where a Redis in *importing* reaches the one in *exporting*: the mirror Service by name, or (``replicate_via: endpoint``) its ready endpoint."""
-    service = world.conf.redis[0].service
-    mirror = mirror_name(world, service.name, exporting)
+    service, mirror = world.conf.redis[0].service, _mirror(world, exporting)
     if world.conf.redis[0].replicate_via == "service":
-        return Address(f"{mirror}.{service.namespace}.svc.cluster.local", service.port)
-    found = world.systems.cluster(importing).get(Ref(ENDPOINTS, mirror, service.namespace)) or {}
-    for subset in found.get("subsets") or []:
-        for address in subset.get("addresses") or []:
-            return Address(str(address["ip"]), int(subset["ports"][0]["port"]))
-    raise GateRefused(f"mirror service {mirror} in {importing.cluster} has no ready address", next_step="'bennu clusters health' shows the link")
+        return Address(f"{mirror.name}.{service.namespace}.svc.cluster.local", service.port)
+    for found in _ready_endpoints(world, importing, mirror):
+        return found
+    raise GateRefused(f"mirror service {mirror.name} in {importing.cluster} has no ready address", next_step="'bennu clusters health' shows the link")
+
+
+def is_mirror(world: World, address: Address | None, importing: Colour, exporting: Colour) -> bool | None:
+    """Whether *address* leads from *importing* to *exporting*'s Redis through the mirror, by whichever of its names. None: its endpoints are not there to compare with."""
+    service, mirror = world.conf.redis[0].service, _mirror(world, exporting)
+    named = f"{mirror.name}.{service.namespace}.svc.cluster.local"
+    names = {Address(name, service.port) for name in (mirror.name, f"{mirror.name}.{service.namespace}", named.removesuffix(".cluster.local"), named)}
+    if address is None or Address(address.host.rstrip("."), address.port) in names:
+        return address is not None
+    live = world.systems.cluster(importing).get(Ref(SERVICE, mirror.name, service.namespace)) or {}
+    ready = _ready_endpoints(world, importing, mirror)
+    if address in (Address(str(live.get("spec", {}).get("clusterIP", "")), service.port), *ready):
+        return True
+    return False if ready else None
+
+
+def _mirror(world: World, exporting: Colour) -> Ref:
+    service = world.conf.redis[0].service
+    return Ref(ENDPOINTS, mirror_name(world, service.name, exporting), service.namespace)
+
+
+def _ready_endpoints(world: World, importing: Colour, mirror: Ref) -> list[Address]:
+    found = world.systems.cluster(importing).get(mirror) or {}
+    return [Address(str(one["ip"]), int(part["ports"][0]["port"])) for part in found.get("subsets") or [] for one in part.get("addresses") or []]
 
 
 def write_sample(world: World, source: Observation) -> dict[str, str]:

@@ -10,7 +10,7 @@ from bennu.core.precheck import precheck
 from bennu.core.surroundings import Surroundings
 from bennu.core.verdict import Verdict, failed, opened, shut, worst
 from bennu.phases.base import GateStep, World
-from bennu.phases.data_syncing import lag_point
+from bennu.phases.data_syncing import is_mirror, lag_point
 from bennu.phases.fence_manifest import may_arm
 from bennu.phases.mesh_linking import view
 from bennu.phases.operators import role_givers
@@ -61,7 +61,7 @@ def _around(world: World, source: Observation, target: Observation) -> Surroundi
         target_version=_version(target.version),
         source_flavour=source.flavour,
         target_flavour=target.flavour,
-        target_is_replica_of_source=target.master is not None and target.replid == source.replid,
+        follows_mirror=is_mirror(world, target.master, world.rotation.target, world.rotation.source),
         source_sees_online=any(replica.state == "online" for replica in source.replicas),
         read_only=(source.read_only_replica, target.read_only_replica),
         persistent=(source.aof or source.rdb_save, target.aof or target.rdb_save),
@@ -69,7 +69,8 @@ def _around(world: World, source: Observation, target: Observation) -> Surroundi
         busy=(source.saving_or_loading, target.saving_or_loading),
         cluster_mode=(source.cluster_mode, target.cluster_mode),
         sentinels=(source.sentinels, target.sentinels),
-        other_replicas=tuple(str(replica.address) for replica in source.replicas[1:]),
+        source_replicas=tuple(str(replica.address) for replica in source.replicas),
+        target_replicas=tuple(str(replica.address) for replica in target.replicas),
         target_maxmemory=target.maxmemory,
         source_used_memory=source.used_memory,
         reverse_reachable=reverse.is_open,
@@ -79,6 +80,7 @@ def _around(world: World, source: Observation, target: Observation) -> Surroundi
         profiles=(here.profile(), there.profile()),
         lets_in=(here.lets_in(shown[1]), there.lets_in(shown[0])),
         expiring=_expiring(world),
+        target_master=str(target.master or ""),
         own_logins=_own_logins(world, shown),
     )
 

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
-from bennu.core.clusters import Colour
+from bennu.core.clusters import Colour, RotationId
 from bennu.core.states import State
 from bennu.core.surroundings import Profile
+from bennu.phases.base import Rotation, World
+from bennu.phases.data_syncing import is_mirror
 from bennu.phases.kinds import STATEFULSET
 from bennu.ports.kubernetes import Kind
-from tests.sim.pilot import Pilot, at_rest, entered
-from tests.sim.universe import Kit, Universe
+from bennu.ports.redis import Address
+from tests.sim import fleet
+from tests.sim.pilot import POLICY, Pilot, at_rest, entered
+from tests.sim.universe import PORT, Kit, Universe
 
 FAILOVER = Kind("databases.spotahome.com/v1", "RedisFailover")
 
@@ -49,9 +53,29 @@ def locked_out(world: Universe) -> None:
     world.servers[Colour.GREEN].knobs.password = "rotated-meanwhile"
 
 
+def chained(world: Universe) -> None:
+    """The source has one replica, and the target follows that one: same replid, link up."""
+    between = world.net.server("redis-between", Address("10.0.0.77", PORT))
+    between.follow(world.servers[Colour.BLUE].address)
+    world.servers[Colour.GREEN].follow(between.address)
+    seen = world.servers[Colour.GREEN].observe()
+    assert (seen.link_up, seen.replid) == (True, world.servers[Colour.BLUE].observe().replid)
+
+
+def followed(world: Universe) -> None:
+    world.net.server("redis-beyond", Address("10.0.0.78", PORT)).follow(world.servers[Colour.GREEN].address)
+
+
 @pytest.mark.parametrize(
     ("breaks", "words"),
-    [(owned, "RedisFailover cache (cluster-blue)"), (expiring, "log in again"), (unpermitted, "REPLICAOF (no permission)"), (locked_out, "masterauth")],
+    [
+        (owned, "RedisFailover cache (cluster-blue)"),
+        (expiring, "log in again"),
+        (unpermitted, "REPLICAOF (no permission)"),
+        (locked_out, "masterauth"),
+        (chained, "the target follows 10.0.0.77:6379, which is not the source's mirror"),
+        (followed, "the target has replicas of its own (10.0.0.78:6379)"),
+    ],
 )
 def test_what_would_break_the_hand_over_stops_it_before_anybody_notices(breaks: Callable[[Universe], None], words: str) -> None:
     world = entered(State.SWITCHOVER_LOCKED, Kit(weights=(10, 90)))
@@ -86,3 +110,27 @@ def test_a_password_changed_on_one_side_after_it_was_promised_to_be_one_stops_it
     outcome = Pilot(world).resume()
     assert (outcome.code, world.writable()) == (5, ["blue"]), outcome
     assert "passwords of default differ" in str(outcome.error)
+
+
+NAMES = ("redis-cluster-blue", "redis-cluster-blue.database.svc", "redis-cluster-blue.database.svc.cluster.local.")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_target_that_knows_the_mirror_by_another_of_its_names_may_be_promoted(name: str) -> None:
+    world = entered(State.SWITCHOVER_LOCKED, Kit(weights=(10, 90)))
+    world.net.alias(Address(name, PORT), world.servers[Colour.BLUE])
+    world.servers[Colour.GREEN].follow(Address(name, PORT))
+    assert Pilot(world).resume().error is None
+    at_rest(world, Colour.GREEN)
+
+
+def test_a_mirror_is_known_by_its_ready_address_and_waited_for_without_one() -> None:
+    world = entered(State.SWITCHOVER_LOCKED, Kit(weights=(10, 90)))
+    systems = Pilot(world).session.systems
+    view = World(Rotation(RotationId(fleet.GROUP, 1), Colour.BLUE, Colour.GREEN), world.settings, POLICY, systems)
+    assert is_mirror(view, Address("10.0.0.9", 4143), Colour.GREEN, Colour.BLUE) is True
+    assert is_mirror(view, Address("10.0.0.8", 4143), Colour.GREEN, Colour.BLUE) is False
+    assert is_mirror(view, None, Colour.GREEN, Colour.BLUE) is False
+    world.fate.down.add(Colour.BLUE)
+    world.tick()
+    assert is_mirror(view, Address("10.0.0.8", 4143), Colour.GREEN, Colour.BLUE) is None

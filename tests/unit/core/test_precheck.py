@@ -16,7 +16,7 @@ SOUND = Surroundings(
     target_version=(9, 1),
     source_flavour="valkey",
     target_flavour="valkey",
-    target_is_replica_of_source=True,
+    follows_mirror=True,
     source_sees_online=True,
     read_only=(True, True),
     persistent=(True, True),
@@ -24,7 +24,8 @@ SOUND = Surroundings(
     busy=(False, False),
     cluster_mode=(False, False),
     sentinels=(0, 0),
-    other_replicas=(),
+    source_replicas=("10.0.0.8:6379",),
+    target_replicas=(),
     target_maxmemory=0,
     source_used_memory=1000,
     reverse_reachable=True,
@@ -44,7 +45,10 @@ def test_sound_surroundings_open_the_pre_check() -> None:
 REFUSALS = {
     "Sentinel": replace(SOUND, sentinels=(1, 0)),
     "Cluster": replace(SOUND, cluster_mode=(True, False)),
-    "other replicas": replace(SOUND, other_replicas=("10.0.0.9:6379",)),
+    "the source has 2 replicas (10.0.0.8:6379, 10.0.0.9:6379)": replace(SOUND, source_replicas=("10.0.0.8:6379", "10.0.0.9:6379")),
+    "the target has replicas of its own (10.0.0.7:6379)": replace(SOUND, target_replicas=("10.0.0.7:6379",)),
+    "the target follows 10.0.0.9:6379, which is not the source's mirror": replace(SOUND, follows_mirror=False, target_master="10.0.0.9:6379"),
+    "the target follows nobody": replace(SOUND, follows_mirror=False),
     "replica-read-only": replace(SOUND, read_only=(False, True)),
     "persistence": replace(SOUND, persistent=(True, False)),
     "CONFIG REWRITE": replace(SOUND, rewritable=(False, True)),
@@ -79,6 +83,7 @@ WAITS = {
     "save or load is running at the source": replace(SOUND, busy=(True, False)),
     "lag is 2000 bytes": replace(SOUND, lag_bytes=2000),
     "lag is unknown": replace(SOUND, lag_bytes=None),
+    "mirror has no ready address": replace(SOUND, follows_mirror=None),
     "is not known yet": replace(SOUND, reverse_reachable=None),
 }
 # Roles and histories: (source, target, whether it is a refusal).
