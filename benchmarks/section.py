@@ -24,7 +24,7 @@ from bennu.core.export import Entry as Exported
 from bennu.core.policy import SPEC, Policy
 from bennu.core.record import Kind
 from bennu.core.states import State
-from bennu.core.surroundings import Profile
+from bennu.core.surroundings import Admission, Profile
 from bennu.engine import lock
 from bennu.engine.journal import Entry, Holder, Journal
 from bennu.errors import BennuError, GateRefused, LockLost, StoppedSafe
@@ -34,7 +34,7 @@ from bennu.phases.hand_over import HandOver
 from bennu.phases.switchover_locked import GiveUp
 from bennu.ports.clock import Clock
 from bennu.ports.kubernetes import Kubernetes
-from bennu.ports.redis import Address, Credential, Critical, LastSave, Member, Observation, RedisServer
+from bennu.ports.redis import Address, Credential, Critical, LastSave, Member, Observation, RedisServer, Trust
 from bennu.ports.repository import Repository
 from bennu.settings import Settings
 
@@ -214,9 +214,13 @@ class _Tapped:
         """See the port."""
         return self.real.credential_for_master()
 
-    def lets_in(self, credential: Credential) -> bool:
+    def trust(self) -> Trust | None:
         """See the port."""
-        return self.real.lets_in(credential)
+        return self.real.trust()
+
+    def lets_in(self, credential: Credential, trust: Trust | None) -> Admission:
+        """See the port."""
+        return self.real.lets_in(credential, trust)
 
     def last_save(self) -> LastSave:
         """See the port."""

@@ -22,9 +22,9 @@ from bennu.adapters.redis_export import ENCODING, Unexportable, entries
 from bennu.adapters.redis_link import Link, RedisEndpoint, Refusal, Reply, WrongPassword
 from bennu.adapters.redis_tls import Untrusted
 from bennu.core.export import Entry
-from bennu.core.surroundings import Profile
+from bennu.core.surroundings import Admission, Profile
 from bennu.errors import BennuError, DependencyDown, GateRefused
-from bennu.ports.redis import Address, Credential, Critical, LastSave, Member, Observation
+from bennu.ports.redis import Address, Credential, Critical, LastSave, Member, Observation, Trust
 
 T = TypeVar("T")
 __all__ = ["RedisEndpoint", "RedisOverSocket"]
@@ -112,18 +112,35 @@ class RedisOverSocket:
         """See the port."""
         return profiles.credential(self._asked(*profiles.FOR_MASTER))
 
-    def lets_in(self, credential: Credential) -> bool:
-        """See the port. Nothing but AUTH and PING is said: a user for replication alone may say no more."""
-        asking = replace(self._endpoint, username=credential.username, password=lambda: credential.password)
+    def trust(self) -> Trust | None:
+        """See the port. From the same Secrets as Bennu's own connections; what the server's process was started with is not to be read."""
+        tls = self._endpoint.tls
+        return None if tls is None else Trust(tls.authority(), tls.client() if tls.client is not None else None)
 
-        def refused() -> bool:
+    def lets_in(self, credential: Credential, trust: Trust | None) -> Admission:
+        """See the port. Nothing but AUTH and PING is said: a user for replication alone may say no more."""
+        tls = self._endpoint.tls
+        if tls is not None and trust is not None:
+            client = trust.client
+            tls = replace(tls, authority=lambda: trust.authority, client=None if client is None else lambda: client)
+        asking = replace(self._endpoint, username=credential.username, password=lambda: credential.password, tls=tls)
+
+        def tried() -> Admission:
             try:
                 Link(asking, "").close()
             except WrongPassword:
-                return True
-            return False
+                return Admission.WRONG_CREDENTIAL
+            except Untrusted:
+                return Admission.UNTRUSTED
+            except ConnectionError:
+                if trust is None:
+                    raise
+                # In TLS 1.3 a server that refuses a client's certificate says so only after the handshake, by hanging up. Where our own are let in, it is not down.
+                Link(self._endpoint, "").close()
+                return Admission.UNTRUSTED
+            return Admission.LET_IN
 
-        return not self._opened(refused)
+        return self._opened(tried)
 
     def credential(self) -> Credential:
         """See the port."""

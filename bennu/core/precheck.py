@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bennu.core.surroundings import Surroundings
+from bennu.core.surroundings import Admission, Surroundings
 from bennu.core.switchover import Server
 from bennu.core.verdict import Verdict, failed, opened, unknown, worst
 
@@ -169,17 +169,27 @@ def _permissions(around: Surroundings) -> list[Condition]:
                     f"allow Bennu's user {rights}, under their own names",
                 )
             )
-    for side, other, lets_in in zip(_SIDES, reversed(_SIDES), around.lets_in, strict=True):
-        if not lets_in:
-            found.append(
-                _refused(
-                    f"Redis of the {side} does not let the {other}'s in",
-                    f"set masterauth (and masteruser) of the {other} to what the {side} asks for, or the old master could not follow the new one",
-                )
-            )
+    for side, other, admission in zip(_SIDES, reversed(_SIDES), around.lets_in, strict=True):
+        if admission is not Admission.LET_IN:
+            found.append(_shut_out(side, other, admission))
+    if not all(around.speaks_tls):
+        dumb = _sides((not around.speaks_tls[0], not around.speaks_tls[1]))
+        found.append(_refused(f"Redis of the {dumb} would not speak TLS to its master", "set tls-replication yes in its configuration"))
     for words in around.expiring:
         found.append(_refused(words, "log in again, then go on"))
     return found or [_holds("commands, credentials and permissions suffice")]
+
+
+def _shut_out(side: str, other: str, admission: Admission) -> Condition:
+    if admission is Admission.UNTRUSTED:
+        return _refused(
+            f"Redis of the {side} refuses, or is refused, in a TLS handshake with the {other}'s authority and certificate",
+            "let each side's tls-ca-cert-file, and the Secret of redis[].tls.ca_secret, hold the other's authority, too",
+        )
+    return _refused(
+        f"Redis of the {side} does not let the {other}'s in",
+        f"set masterauth (and masteruser) of the {other} to what the {side} asks for, or the old master could not follow the new one",
+    )
 
 
 def _alike(around: Surroundings) -> list[Condition]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 
@@ -31,6 +32,14 @@ class Profile:
     databases: int = 16  # 0: not known
 
 
+class Admission(enum.Enum):
+    """How a server receives a replica."""
+
+    LET_IN = enum.auto()
+    WRONG_CREDENTIAL = enum.auto()
+    UNTRUSTED = enum.auto()  # one of the two does not trust the other's certificate
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What is looked at beside the roles. Versions as (major, minor)."""
@@ -56,8 +65,9 @@ class Surroundings:
     max_lag_bytes: int
     owners: tuple[str, ...] = ()  # of the pods, beyond what Kubernetes itself reconciles: "RedisFailover redis/cache (cluster-blue)"
     profiles: tuple[Profile, Profile] = (Profile(), Profile())
-    # Whether each server lets the other one in as its replica, with the credential that is in the other's configuration.
-    lets_in: tuple[bool, bool] = (True, True)
+    # How each server receives the other one as its replica, with the credential that is in the other's configuration and the certificates of the other's side.
+    lets_in: tuple[Admission, Admission] = (Admission.LET_IN, Admission.LET_IN)
+    speaks_tls: tuple[bool, bool] = (True, True)  # to its master, where the group's Redis is reached over TLS
     expiring: tuple[str, ...] = ()  # credentials that end before the window would, in words
     target_master: str = ""  # whom the target follows
     own_logins: frozenset[str] = frozenset()  # users whose passwords may differ, since that was said (``auth.same_on_both: false``)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bennu.core.export import Entry
-from bennu.core.surroundings import Profile
+from bennu.core.surroundings import Admission, Profile
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,16 @@ class Credential:
 
     username: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """TLS as one cluster's side does it towards a server: the authority that it trusts, and the certificate with key that it shows (None where nobody asks for one); PEM. No key is in any
+    text of this object.
+    """
+
+    authority: str
+    client: tuple[str, str] | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -205,8 +215,11 @@ class RedisServer(Protocol):
     def credential_for_master(self) -> Credential:
         """What it would show to a master (``masterauth``, ``masteruser``)."""
 
-    def lets_in(self, credential: Credential) -> bool:
-        """Whether a replica that shows *credential* would be let in, by logging in with it once."""
+    def trust(self) -> Trust | None:
+        """The certificates of its side of the group, None where it speaks no TLS."""
+
+    def lets_in(self, credential: Credential, trust: Trust | None) -> Admission:
+        """How a replica that shows *credential*, over TLS by *trust*, would be received: by one handshake and one login with them."""
 
     def replicate(self, master: Address) -> None:
         """``REPLICAOF master`` outside S6: for a target that is empty or already a replica. Refuses (GateRefused) on a master that holds keys."""

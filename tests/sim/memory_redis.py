@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from bennu.core.export import Entry
-from bennu.core.surroundings import Profile, User
+from bennu.core.surroundings import Admission, Profile, User
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
-from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, LastSave, Member, Observation, Position, Replica
+from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, LastSave, Member, Observation, Position, Replica, Trust
 
 _numbers = itertools.count(1)
 
@@ -74,6 +74,7 @@ class Knobs:
     saving: bool = False
     password: str = ""
     tls_replication: bool = False
+    authority: str = ""  # who signed its certificate, and whom it trusts
     syncing: bool = False
     profile: Profile = field(default_factory=Profile)
 
@@ -179,9 +180,14 @@ class MemoryRedis:
         self._answering()
         return Credential("", self.masterauth)
 
-    def lets_in(self, credential: Credential) -> bool:
+    def trust(self) -> Trust | None:
+        return Trust(self.knobs.authority, None) if self.knobs.authority else None
+
+    def lets_in(self, credential: Credential, trust: Trust | None) -> Admission:
         self._answering()
-        return not self.knobs.password or credential.password == self.knobs.password
+        if trust is not None and trust.authority != self.knobs.authority:
+            return Admission.UNTRUSTED
+        return Admission.LET_IN if not self.knobs.password or credential.password == self.knobs.password else Admission.WRONG_CREDENTIAL
 
     def last_save(self) -> LastSave:
         self._answering()

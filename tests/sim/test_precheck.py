@@ -17,7 +17,7 @@ from bennu.phases.kinds import STATEFULSET
 from bennu.ports.kubernetes import Kind
 from bennu.ports.redis import Address
 from tests.sim import fleet
-from tests.sim.pilot import POLICY, Pilot, at_rest, entered
+from tests.sim.pilot import POLICY, Pilot, at_rest, entered, until
 from tests.sim.universe import PORT, Kit, Universe
 
 FAILOVER = Kind("databases.spotahome.com/v1", "RedisFailover")
@@ -64,6 +64,46 @@ def chained(world: Universe) -> None:
 
 def followed(world: Universe) -> None:
     world.net.server("redis-beyond", Address("10.0.0.78", PORT)).follow(world.servers[Colour.GREEN].address)
+
+
+TLS = Kit(weights=(10, 90), ledger="tls: {ca_secret: database/redis-ca}")
+
+
+def speaking_tls(kit: Kit = TLS) -> Universe:
+    """In S6, with two servers of one authority."""
+    world = entered(State.DATA_SYNCING, kit)
+    for server in world.servers.values():
+        server.knobs.tls_replication, server.knobs.authority = True, "one"
+    pilot = Pilot(world)
+    pilot.watch = until(State.SWITCHOVER_LOCKED)
+    assert pilot.resume().standing.state is State.SWITCHOVER_LOCKED
+    return world
+
+
+def of_another_authority(world: Universe) -> None:
+    world.servers[Colour.GREEN].knobs.authority = "another"
+
+
+def without_tls_to_its_master(world: Universe) -> None:
+    world.servers[Colour.BLUE].knobs.tls_replication = False
+
+
+@pytest.mark.parametrize(
+    ("breaks", "words"),
+    [(of_another_authority, "TLS handshake with the target's authority"), (without_tls_to_its_master, "Redis of the source would not speak TLS")],
+)
+def test_tls_that_would_keep_the_old_master_from_following_is_found_before_the_promotion(breaks: Callable[[Universe], None], words: str) -> None:
+    world = speaking_tls()
+    breaks(world)
+    outcome = Pilot(world).resume()
+    assert (outcome.code, outcome.standing.state, world.writable()) == (5, State.TRAFFIC_CANARY, ["blue"]), outcome
+    assert words in str(outcome.error)
+
+
+def test_two_servers_that_trust_each_other_go_through_a_whole_rotation_over_tls() -> None:
+    world = speaking_tls()
+    assert Pilot(world).resume().error is None
+    at_rest(world, Colour.GREEN)
 
 
 @pytest.mark.parametrize(

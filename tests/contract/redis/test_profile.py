@@ -10,6 +10,7 @@ import pytest
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.adapters.redis_link import Refusal
 from bennu.adapters.redis_profile import profile
+from bennu.core.surroundings import Admission
 from bennu.ports.redis import Credential
 from tests.contract.redis.servers import REAL, RealHands, program
 
@@ -102,12 +103,17 @@ def test_a_rule_on_a_command_and_those_on_its_subcommands_keep_their_order() -> 
 
 
 def test_a_replica_is_let_in_with_the_right_credential_alone(real: RealHands) -> None:
-    assert real.server.lets_in(Credential("", SECRET))
-    assert not real.server.lets_in(Credential("", "guessed-wrong"))
-    assert not real.server.lets_in(Credential("", ""))
+    assert real.server.trust() is None
+    assert received(real, "", SECRET) is Admission.LET_IN
+    assert received(real, "", "guessed-wrong") is Admission.WRONG_CREDENTIAL
+    assert received(real, "", "") is Admission.WRONG_CREDENTIAL
     real.ask("ACL", "SETUSER", "replica", "on", f">{OTHER}", "+psync", "+replconf", "+ping")
-    assert real.server.lets_in(Credential("replica", OTHER))
-    assert not real.server.lets_in(Credential("replica", SECRET))
+    assert received(real, "replica", OTHER) is Admission.LET_IN
+    assert received(real, "replica", SECRET) is Admission.WRONG_CREDENTIAL
+
+
+def received(real: RealHands, user: str, password: str) -> Admission:
+    return real.server.lets_in(Credential(user, password), None)
 
 
 def test_what_a_server_shows_to_its_master_is_read_back_and_never_printed(real: RealHands) -> None:

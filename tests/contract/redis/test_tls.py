@@ -12,6 +12,7 @@ import pytest
 
 from bennu.adapters.redis import RedisOverSocket
 from bennu.adapters.redis_tls import Tls
+from bennu.core.surroundings import Admission
 from bennu.errors import DependencyDown
 from tests.contract.kubernetes.pki import Authority, Pair
 from tests.contract.redis.servers import REAL, RealHands, free_port, parking, program, until
@@ -126,6 +127,41 @@ def test_a_clients_certificate_whose_key_is_another_ones_is_said_without_showing
 
 def test_a_server_that_would_replicate_without_tls_says_so(ground: Ground) -> None:
     assert not ground.server("one", replication=False).server.observe().tls_replication
+
+
+@pytest.mark.parametrize("asks_clients", [False, True])
+def test_a_replica_is_received_by_the_certificates_of_its_own_side_and_by_its_password(ground: Ground, asks_clients: bool) -> None:
+    source, target = ground.server("source", asks_clients=asks_clients), ground.server("target", asks_clients=asks_clients)
+    shown = source.server.credential_for_master()
+    assert target.server.lets_in(shown, source.server.trust()) is Admission.LET_IN
+    assert target.server.lets_in(replace(shown, password="guessed-wrong"), source.server.trust()) is Admission.WRONG_CREDENTIAL
+    assert SECRET not in repr(source.server.trust())
+    assert "PRIVATE KEY" not in repr(source.server.trust())
+
+
+def test_servers_of_two_authorities_that_know_nothing_of_each_other_are_found_from_either_side(ground: Ground) -> None:
+    source, target = ground.server("source"), replace(ground, authority=Authority("another")).server("target")
+    assert source.server.observe().is_master
+    assert target.server.observe().is_master
+    for server, other in ((source.server, target.server), (target.server, source.server)):
+        assert server.lets_in(other.credential_for_master(), other.trust()) is Admission.UNTRUSTED
+
+
+def test_a_client_certificate_that_the_other_side_does_not_trust_is_found(ground: Ground) -> None:
+    target = ground.server("target", asks_clients=True)
+    shown, mine = target.server.credential_for_master(), target.server.trust()
+    assert mine is not None
+    stranger = Authority("stranger").client("redis")
+    assert target.server.lets_in(shown, replace(mine, client=(stranger.certificate, stranger.key))) is Admission.UNTRUSTED
+    assert target.server.lets_in(shown, replace(mine, client=None)) is Admission.UNTRUSTED
+
+
+def test_a_server_that_is_down_is_not_taken_for_one_that_does_not_trust(ground: Ground) -> None:
+    hands = ground.server("one", asks_clients=True)
+    shown, mine = hands.server.credential_for_master(), hands.server.trust()
+    hands.stop()
+    with pytest.raises(DependencyDown, match="does not answer"):
+        hands.server.lets_in(shown, mine)
 
 
 @pytest.mark.parametrize("asks_clients", [False, True])

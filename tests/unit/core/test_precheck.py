@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bennu.core.precheck import can_replicate, conditions, precheck
-from bennu.core.surroundings import Profile, Surroundings, User
+from bennu.core.surroundings import Admission, Profile, Surroundings, User
 from bennu.core.switchover import Server
 from tests.unit.core.test_switchover import OPEN, REPLICA
 
@@ -60,8 +60,11 @@ REFUSALS = {
     "Redis of the target refuses commands": with_profiles(Profile(), Profile(refused=("REPLICAOF (renamed or disabled)",))),
     "does not answer ACL LIST, MODULE LIST": with_profiles(Profile(unasked=("ACL LIST", "MODULE LIST"), users=None), Profile()),
     "allow Bennu's user +acl|dryrun": with_profiles(Profile(), Profile(unasked=("ACL DRYRUN",))),
-    "masterauth (and masteruser) of the target": replace(SOUND, lets_in=(False, True)),
-    "masterauth (and masteruser) of the source": replace(SOUND, lets_in=(True, False)),
+    "masterauth (and masteruser) of the target": replace(SOUND, lets_in=(Admission.WRONG_CREDENTIAL, Admission.LET_IN)),
+    "masterauth (and masteruser) of the source": replace(SOUND, lets_in=(Admission.LET_IN, Admission.WRONG_CREDENTIAL)),
+    "in a TLS handshake with the source's authority": replace(SOUND, lets_in=(Admission.LET_IN, Admission.UNTRUSTED)),
+    "in a TLS handshake with the target's authority": replace(SOUND, lets_in=(Admission.UNTRUSTED, Admission.LET_IN)),
+    "Redis of the source would not speak TLS to its master": replace(SOUND, speaks_tls=(False, True)),
     "log in again": replace(SOUND, expiring=("the credential of context blue ends 03:00:00Z",)),
     "lacks users of the source (shop)": with_profiles(
         Profile(users=(User("default", "a", "b"), User("shop", "a", "b"))), Profile(users=(User("default", "a", "b"),))
