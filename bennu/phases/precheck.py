@@ -8,10 +8,11 @@ from bennu.core.clusters import Colour
 from bennu.core.gates import link_ready
 from bennu.core.precheck import precheck
 from bennu.core.surroundings import Surroundings
-from bennu.core.verdict import Verdict, failed, opened, shut, worst
+from bennu.core.verdict import Verdict, failed, opened, worst
 from bennu.phases.base import GateStep, World
 from bennu.phases.data_syncing import is_mirror, lag_point
 from bennu.phases.fence_manifest import may_arm
+from bennu.phases.flux_pace import pace, still_waited_for
 from bennu.phases.mesh_linking import view
 from bennu.phases.operators import role_givers
 from bennu.phases.reconciled import answered, applied, hurry
@@ -28,7 +29,8 @@ class Precheck(GateStep):
     awaits = "every precondition of the switchover"
 
     def __init__(self) -> None:
-        self._hurried: dict[Colour, str] = {}
+        self._hurried: dict[Colour, tuple[str, float]] = {}
+        self._took: dict[Colour, float] = {}
 
     def gate(self, world: World) -> Verdict:
         """Flux at our commit and answering in both clusters; then roles, histories, links both ways, persistence, permissions, lag, foreign hands."""
@@ -44,12 +46,17 @@ class Precheck(GateStep):
         return found if outlives.is_open else worst([found, outlives])
 
     def _flux(self, world: World, colour: Colour) -> Verdict:
-        """Asked to reconcile, it answers: the commit that flips both clusters is not left to a Flux that has been silent for who knows how long."""
+        """Asked to reconcile, it answers in time: the commit that flips both clusters is not left to a Flux that has been silent, or slow, for who knows how long."""
         if colour not in self._hurried:
-            self._hurried[colour] = hurry(world, colour)
-        if not answered(world, colour, self._hurried[colour]):
-            return shut(f"Flux of {colour.cluster} has not answered a request to reconcile yet (source-controller)")
-        return applied(world, colour)
+            self._hurried[colour] = (hurry(world, colour), world.systems.clock.boot())
+        if colour not in self._took:
+            token, begin = self._hurried[colour]
+            found = answered(world, colour, token)
+            found = applied(world, colour) if found.is_open else found
+            if not found.is_open:
+                return still_waited_for(world, found, begin)
+            self._took[colour] = world.systems.clock.boot() - begin
+        return worst([applied(world, colour), pace(world, colour, self._took[colour])])
 
 
 def _around(world: World, source: Observation, target: Observation) -> Surroundings:

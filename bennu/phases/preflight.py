@@ -1,6 +1,6 @@
 """Checks before a rotation, as data: each has an id, a verdict with a reason, and a hint that leads on. ``doctor`` shows them all, ``start`` refuses on the first that is shut.
 
-A check asks and changes nothing, save the probe of the notes refs, which makes a test ref and deletes it.
+A check asks and changes nothing, save the probe of the notes refs, which makes a test ref and deletes it, and the annotations by which Flux is asked to reconcile.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bennu.phases.base import World
 from bennu.phases.dns_writer import record_writer
 from bennu.phases.draining import declared
 from bennu.phases.fence_manifest import left_armed, may_arm
+from bennu.phases.flux_pace import measured_now
 from bennu.phases.kinds import CRONJOB, DEPLOYMENT, EXPORTED, FLUX_OWNER, SERVICE, labels_of, name_of, namespace_of, ref_of
 from bennu.phases.mesh_linking import expected_services
 from bennu.phases.operators import role_givers
@@ -279,6 +280,7 @@ CHECKS: tuple[Check, ...] = (
     Check("kubernetes.source", "the source's API", "check groups.<group>.clusters and the kubeconfig", source_answers),
     Check("kubernetes.rights", "what the credentials may do", "docs/architecture.md lists the verbs", may_act),
     Check("flux.running", "Flux at the source", "flux resume kustomization <name>", flux_follows),
+    Check("flux.pace", "how fast Flux is at the source", "docs/switchover.md says what S6 waits for", measured_now),
     Check("mesh.exported", "exported Services", "label the Services in the catalog", exported),
     Check("workloads.declared", "workloads that may run once", "list each under active_only or both in bennu.yaml", workloads_declared),
     Check("workloads.held", "active_only can be held", "set kustomization: beside the workload", held_can_be),

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bennu.core.clusters import Colour
+from bennu.core.flux_pace import Sample
 from bennu.core.gates import Reconciliation, flux_at
 from bennu.core.policy import Policy
-from bennu.core.verdict import Verdict, opened, worst
-from bennu.phases.base import GitStep, World
+from bennu.core.verdict import Verdict, opened, shut, worst
+from bennu.phases.base import Effect, GitStep, Pen, World
 from bennu.phases.gone import given_up, gone
 from bennu.phases.kinds import GIT_REPOSITORY, KUSTOMIZATION, REQUESTED_AT, RESOURCESET, condition, name_of
-from bennu.ports.kubernetes import Json, Kubernetes, Ref
+from bennu.ports.kubernetes import Json, Kind, Kubernetes, Ref
+
+# Facts of the journal: how long Flux of a colour took to apply a step's commit.
+TOOK = "flux.took."
 
 
-def hurry(world: World, colour: Colour) -> str:
+def hurry(world: World, colour: Colour, kind: Kind = GIT_REPOSITORY) -> str:
     """Annotate every GitRepository of Flux' namespace; the Kustomizations follow their source by themselves (measured: 0.4 s instead of the interval). The token to look for."""
     cluster, token = world.systems.cluster(colour), world.systems.clock.wall().isoformat()
-    for source in cluster.list(GIT_REPOSITORY, namespace=world.conf.flux.namespace):
-        ref = Ref(GIT_REPOSITORY, name_of(source), world.conf.flux.namespace)
-        cluster.patch(ref, {"metadata": {"annotations": {REQUESTED_AT: token}}})
+    for one in cluster.list(kind, namespace=world.conf.flux.namespace):
+        if not one.get("spec", {}).get("suspend"):
+            cluster.patch(Ref(kind, name_of(one), world.conf.flux.namespace), {"metadata": {"annotations": {REQUESTED_AT: token}}})
     return token
 
 
-def answered(world: World, colour: Colour, token: str) -> bool:
-    """Whether every GitRepository has handled the request *token*, or a later one."""
-    sources = world.systems.cluster(colour).list(GIT_REPOSITORY, namespace=world.conf.flux.namespace)
-    return all(str(one.get("status", {}).get("lastHandledReconcileAt", "")) >= token for one in sources)
+def answered(world: World, colour: Colour, token: str, kind: Kind = GIT_REPOSITORY) -> Verdict:
+    """Whether every object of *kind* has handled the request *token*, or a later one."""
+    found = world.systems.cluster(colour).list(kind, namespace=world.conf.flux.namespace)
+    silent = [name_of(one) for one in found if not one.get("spec", {}).get("suspend") and str(one.get("status", {}).get("lastHandledReconcileAt", "")) < token]
+    if not silent:
+        return opened(f"Flux of {colour.cluster} answers")
+    controller = "source-controller" if kind == GIT_REPOSITORY else "kustomize-controller"
+    return shut(f"Flux of {colour.cluster} has not answered a request to reconcile {kind.kind} {silent[0]} yet: look at the log of its {controller}")
 
 
 def applied(world: World, colour: Colour) -> Verdict:
@@ -69,7 +79,13 @@ class FluxStep(GitStep):
     awaits = "Flux at Bennu's commit"
 
     def __init__(self) -> None:
-        self._hurried: set[Colour] = set()
+        self._hurried: dict[Colour, float] = {}
+        self._took: dict[str, str] = {}
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Commit. The effect's facts are recorded once the gate has opened, and by then hold how long Flux took."""
+        effect = super().act(world, pen)
+        return replace(effect, facts=self._took) if effect.commit is not None else effect
 
     def where(self, world: World) -> tuple[Colour, ...]:
         """The clusters whose Flux must follow; the target by default."""
@@ -84,12 +100,18 @@ class FluxStep(GitStep):
                 continue
             if colour not in self._hurried:
                 hurry(world, colour)
-                self._hurried.add(colour)
-            verdicts.append(applied(world, colour))
+                self._hurried[colour] = world.systems.clock.boot()
+            verdicts.append(self._timed(world, colour))
         found = worst(verdicts) if verdicts else opened("")
         if found.is_open and any(gone(world, colour) for colour in dead):
             return opened(f"nothing of {dead[0].cluster} is seen to run: Git says it for its return")
         return self.then(world) if found.is_open else found
+
+    def _timed(self, world: World, colour: Colour) -> Verdict:
+        found, clock, name = applied(world, colour), world.systems.clock, f"{TOOK}{colour}.{self.id}"
+        if found.is_open and name not in self._took:
+            self._took[name] = Sample(clock.boot() - self._hurried[colour], clock.wall()).text()
+        return found
 
     def then(self, world: World) -> Verdict:
         """What must hold beside Flux; by default nothing."""

@@ -56,7 +56,9 @@ def _kustomization(cluster: MemoryKubernetes, remote: MemoryRemote, one: Json) -
     source = cluster.at(Ref(GIT_REPOSITORY, NAMESPACE, NAMESPACE)) or {}
     revision = source.get("status", {}).get("artifact", {}).get("revision", "")
     status, generation = one.get("status", {}), one["metadata"].get("generation", 1)
-    if not revision or (status.get("lastAppliedRevision") == revision and status.get("observedGeneration") == generation):
+    asked = annotations_of(one).get(REQUESTED_AT, "")
+    current = status.get("lastAppliedRevision") == revision and status.get("observedGeneration") == generation
+    if not revision or (current and asked == status.get("lastHandledReconcileAt", "")):
         return
     folder, at = one["spec"]["path"].removeprefix("./"), revision.rpartition(":")[2]
     files = next(one.files for one in reversed(remote.history) if one.commit.id == at)
@@ -65,7 +67,7 @@ def _kustomization(cluster: MemoryKubernetes, remote: MemoryRemote, one: Json) -
     for patch in one["spec"].get("patches") or []:
         _patch(found, patch)
     inventory = apply_all(cluster, found, one["metadata"]["name"], status.get("inventory") or [])
-    after = {"inventory": inventory, "lastAppliedRevision": revision, "observedGeneration": generation, "conditions": _READY}
+    after = {"inventory": inventory, "lastAppliedRevision": revision, "observedGeneration": generation, "conditions": _READY, "lastHandledReconcileAt": asked}
     _status(cluster, cluster.at(ref_of(one)) or one, after)
 
 

@@ -58,6 +58,7 @@ class Fate:
     default_health: Traffic = HEALTHY
     residual: tuple[Client, ...] = ()
     frozen_flux: set[Colour] = field(default_factory=set)
+    slow_flux: dict[Colour, float] = field(default_factory=dict)  # seconds between two stages of what Flux does
 
 
 class Universe:
@@ -80,6 +81,7 @@ class Universe:
         self.fate = Fate()
         self.acknowledged: dict[str, str] = {}
         self.violations: list[str] = []
+        self._reconciled: dict[Colour, float] = {}
         self._written = 0
         self._first()
         self._pulse()
@@ -157,7 +159,8 @@ class Universe:
         """Everything that happens by itself in a moment."""
         for colour, cluster in self.clusters.items():
             if cluster.up:
-                if colour not in self.fate.frozen_flux:
+                if colour not in self.fate.frozen_flux and self.clock.boot() - self._reconciled.get(colour, 0.0) >= self.fate.slow_flux.get(colour, 0.0):
+                    self._reconciled[colour] = self.clock.boot()
                     controllers_flux.reconcile(cluster, self.remote, self.clock.boot())
                 controllers_node.step(cluster, self.servers.get(colour), colour.value)
         self._mesh()
