@@ -48,6 +48,7 @@ class Forwarded:
         _, pod = endpoint(self._cluster, self._namespace, self._service)
         if pod != self._pod or self._address is None:
             self._stack.close()
+            self._address = None  # closed, whatever becomes of the next one
             host, port = self._stack.enter_context(self._cluster.forwarded(self._namespace, pod, self._port))
             self._pod, self._address = pod, Address(host, port)
         return self._address
