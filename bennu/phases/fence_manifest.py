@@ -7,48 +7,44 @@ notices nothing. What is armed is undone where the switchover is given up; after
 from __future__ import annotations
 
 from bennu.core.clusters import Colour
-from bennu.core.fence_survival import Container, Mount, containers, parked_by, reloaded, seen_by_a_restarted_container
+from bennu.core.fence_survival import Container, Mount, containers, parked_by, seen_by_a_restarted_container
 from bennu.core.policy import Policy
-from bennu.core.verdict import Verdict, failed, opened, shut
+from bennu.core.verdict import Verdict, failed, opened, shut, worst
 from bennu.errors import GateRefused
 from bennu.manifests import profile_sync, redis_variants, tree
 from bennu.phases import warm_directory
 from bennu.phases.base import Effect, Pen, Seen, World
-from bennu.phases.kinds import CONFIGMAP, DEPLOYMENT, SERVICE, STATEFULSET, annotations_of, name_of
+from bennu.phases.flipped_variant import rolls_nothing, template, variants, workload
+from bennu.phases.kinds import CONFIGMAP, name_of
 from bennu.phases.reconciled import FluxStep
 from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section_errors import restarted_armed
-from bennu.ports.kubernetes import Json, Ref
+from bennu.ports.kubernetes import Ref
 from bennu.ports.repository import Edit
 
 
 def may_arm(world: World) -> Verdict:
-    """Whether arming changes only what a restart reads. Nothing is changed by asking."""
+    """Whether arming changes what a restart reads (that it rolls nothing is ``flipped_variant``'s question). Nothing is changed by asking."""
     if not by_manifest(world):
         return opened("CONFIG REWRITE carries the fence")
     found = _change(world)
     if found.refused:
         return failed(f"the fence cannot be carried by the manifest: {found.refused}")
-    workload = _workload(world, world.rotation.source)
-    if workload is None:
-        return failed("no StatefulSet or Deployment runs the pods of redis[].service: whether a change of its manifest rolls them cannot be told")
-    annotation = reloaded({**annotations_of(workload), **annotations_of(_template(workload))})
-    if annotation:
-        return failed(
-            f"{workload.get('kind')} {name_of(workload)} is annotated {annotation}: its pod would be rolled as soon as the ConfigMap changes; {redis_variants.HINT}"
-        )
-    mounted = {mount.source for one in containers(_template(workload)) for mount in one.mounts if mount.kind == "configMap"}
+    running = workload(world, world.rotation.source)
+    if running is None:
+        return failed("no StatefulSet or Deployment runs the pods of redis[].service: whether a restart reads the manifest cannot be told")
+    mounted = {mount.source for one in containers(template(running)) for mount in one.mounts if mount.kind == "configMap"}
     if found.configmap[1] not in mounted:
-        return failed(f"no container of {name_of(workload)} mounts ConfigMap {'/'.join(found.configmap)}: a restart would not read it; {redis_variants.HINT}")
-    return opened(f"a restart reads ConfigMap {'/'.join(found.configmap)}, and nothing is rolled")
+        return failed(f"no container of {name_of(running)} mounts ConfigMap {'/'.join(found.configmap)}: a restart would not read it; {redis_variants.HINT}")
+    return opened(f"a restart reads ConfigMap {'/'.join(found.configmap)}")
 
 
 def armed_mounts(world: World) -> tuple[tuple[Container, ...], tuple[Mount, ...]]:
     """The source's containers, and the mounts through which its next start would read a ``replicaof``; empty where it is not armed."""
-    workload = _workload(world, world.rotation.source)
-    if workload is None:
+    running = workload(world, world.rotation.source)
+    if running is None:
         return (), ()
-    pod, namespace = containers(_template(workload)), world.conf.redis[0].service.namespace
+    pod, namespace = containers(template(running)), world.conf.redis[0].service.namespace
     names = {mount.source for one in pod for mount in one.mounts if mount.kind == "configMap"}
     live = {name: world.source.get(Ref(CONFIGMAP, name, namespace)) or {} for name in sorted(names)}
     return pod, parked_by(pod, {name: {key: str(text) for key, text in (one.get("data") or {}).items()} for name, one in live.items()})
@@ -108,7 +104,7 @@ class Arm(_Variant):
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Refuse what would roll the pod now; then commit."""
-        found = may_arm(world)
+        found = worst([rolls_nothing(world), may_arm(world)])
         if not found.is_open:
             raise GateRefused(
                 found.reason, next_step="change the catalog's variants, or give Redis a configuration file on its data volume and write config-rewrite"
@@ -173,27 +169,8 @@ def _variant_in_git(world: World) -> str:
 
 
 def _change(world: World) -> redis_variants.Change:
-    repository, path = world.systems.repository, world.path(world.rotation.source, tree.PROFILE_SYNC)
-    text = repository.read(path) or ""
-    folders = [redis_variants.folder_of(text, variant, path) for variant in (warm_directory.HOT, warm_directory.WARM)]
-    if not all(folders):
+    both = variants(world, world.rotation.source)
+    if both is None:
+        path = world.path(world.rotation.source, tree.PROFILE_SYNC)
         return redis_variants.Change(f"no Kustomization in {path} takes its path from the input {profile_sync.VARIANT}")
-    hot, warm = (redis_variants.read(folder, repository.read, repository.files) for folder in folders)
-    return redis_variants.change(hot, warm)
-
-
-def _template(workload: Json) -> Json:
-    found: Json = workload.get("spec", {}).get("template") or {}
-    return found
-
-
-def _workload(world: World, colour: Colour) -> Json | None:
-    """What runs the pods that the Service selects."""
-    service, cluster = world.conf.redis[0].service, world.systems.cluster(colour)
-    live = cluster.get(Ref(SERVICE, service.name, service.namespace)) or {}
-    selector = (live.get("spec") or {}).get("selector") or {}
-    for kind in (STATEFULSET, DEPLOYMENT):
-        for one in cluster.list(kind, namespace=service.namespace) if selector else ():
-            if selector.items() <= ((_template(one).get("metadata") or {}).get("labels") or {}).items():
-                return one
-    return None
+    return redis_variants.change(*both)

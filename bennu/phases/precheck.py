@@ -12,6 +12,7 @@ from bennu.core.verdict import Verdict, failed, opened, worst
 from bennu.phases.base import GateStep, World
 from bennu.phases.data_syncing import is_mirror, lag_point
 from bennu.phases.fence_manifest import may_arm
+from bennu.phases.flipped_variant import rolls_nothing
 from bennu.phases.flux_pace import pace, still_waited_for
 from bennu.phases.mesh_linking import view
 from bennu.phases.operators import role_givers
@@ -42,6 +43,7 @@ class Precheck(GateStep):
             return failed(f"{'; '.join(ending)}: log in again, then go on") if ending else opened("no Redis in the clusters: the pointer alone is handed over")
         source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
         outlives = worst([rewrite_outlives(world, (world.rotation.source, source), (world.rotation.target, target)), may_arm(world)])
+        outlives = worst([outlives, rolls_nothing(world, world.rotation.source, world.rotation.target)])
         found = precheck(server(source), server(target), _around(world, source, target), one_way="accept-one-way" in world.rotation.options)
         return found if outlives.is_open else worst([found, outlives])
 

@@ -19,6 +19,7 @@ from bennu.phases.base import World
 from bennu.phases.dns_writer import record_writer
 from bennu.phases.draining import declared
 from bennu.phases.fence_manifest import left_armed, may_arm
+from bennu.phases.flipped_variant import rolls_nothing
 from bennu.phases.flux_pace import measured_now
 from bennu.phases.kinds import CRONJOB, DEPLOYMENT, EXPORTED, FLUX_OWNER, SERVICE, labels_of, name_of, namespace_of, ref_of
 from bennu.phases.mesh_linking import expected_services
@@ -299,6 +300,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check("state.declared", "state that would be lost", "list it under elsewhere (external, moved or disposable)", state_declared),
     Check("redis.source", "the source's Redis", "docs/architecture.md says what a hand-over needs", redis_ready),
+    Check("redis.variants", "a flip of the variant rolls no pod", "examples/redis has variants that roll nothing", rolls_nothing),
     Check("redis.fence", "a fence outlives a restart", "docs/switchover.md says what a catalog must look like", may_arm),
     Check("redis.armed", "no fence left armed", f"write {HOT} there again", left_armed),
     Check("redis.operator", "nobody else moves Redis", "run Redis as a plain StatefulSet, or redis: [] for a managed one", redis_not_operated),
