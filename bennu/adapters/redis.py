@@ -60,7 +60,7 @@ class RedisOverSocket:
             raise self._down(str(error)) from None
 
     def members(self) -> tuple[Member, ...]:
-        """See the port. Each over a connection of its own, kept between two calls."""
+        """See the port. Each over a connection of its own, kept between two calls. A server that is reached in two ways is one."""
         ways = self._ways()
         for gone in self._members.keys() - ways.keys():
             self._members.pop(gone).close()
@@ -70,7 +70,11 @@ class RedisOverSocket:
             return ()
         with ThreadPoolExecutor(len(ways)) as pool:
             found = pool.map(lambda name: _answered(name, self._members[name]), ways)
-            return tuple(one for one in found if one is not None)
+            answered = [one for one in found if one is not None]
+        by_process: dict[str, Member] = {}
+        for one in answered:
+            by_process.setdefault(one.seen.run_id, one)
+        return tuple(by_process.values())
 
     def _way(self, member: str) -> Address:
         """Where a pod is now: one of the same name may have come back with another address."""

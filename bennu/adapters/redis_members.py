@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 
-from bennu.errors import BennuError
+from bennu.errors import BennuError, GateRefused
 from bennu.ports.kubernetes import Json, Kind, Kubernetes, Ref
 from bennu.ports.redis import Address
 
@@ -19,8 +19,15 @@ _ENDPOINTS = Kind("v1", "Endpoints")
 _SERVICE = Kind("v1", "Service")
 _POD = Kind("v1", "Pod")
 _FRESH_S = 1.0
+# A right that was refused is not asked for twice a second.
+_REFUSED_S = 30.0
 
 Ways = Mapping[str, Callable[[], Address]]
+
+
+def beside(fixed: Callable[[], Address], pods: Callable[[], Ways]) -> Callable[[], Ways]:
+    """One address by settings, under the empty name, and the pods as far as the API shows them: what stands behind the address may be one of them, or none."""
+    return lambda: {"": fixed, **pods()}
 
 
 class Members:
@@ -120,10 +127,17 @@ class _Tunnel:
         self._cluster, self._namespace, self._pod, self._port = cluster, namespace, pod, port
         self._stack = ExitStack()
         self._address: Address | None = None
+        self._refused: tuple[float, GateRefused] | None = None
 
     def __call__(self) -> Address:
         if self._address is None:
-            self._address = Address(*self._stack.enter_context(self._cluster.forwarded(self._namespace, self._pod, self._port)))
+            if self._refused is not None and time.monotonic() < self._refused[0]:
+                raise self._refused[1]
+            try:
+                self._address = Address(*self._stack.enter_context(self._cluster.forwarded(self._namespace, self._pod, self._port)))
+            except GateRefused as error:
+                self._refused = time.monotonic() + _REFUSED_S, error
+                raise
         return self._address
 
     def close(self) -> None:

@@ -89,7 +89,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Member:
-    """One server behind the group's Service, or of its workload; ``name`` is its pod's, empty where the settings name one fixed address."""
+    """One server behind the group's Service, or of its workload; ``name`` is its pod's, empty where it answers at the address that the settings name."""
 
     name: str
     seen: Observation

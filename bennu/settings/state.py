@@ -108,7 +108,7 @@ class TlsSettings(Section):
 
 
 class DirectSettings(Section):
-    """An address that does not depend on the colour's pods; ``{colour}`` is filled in."""
+    """An address that does not depend on the colour's pods; ``{colour}`` is filled in. The watch for two masters looks at the pods beside it, by ``reach``."""
 
     host: ColourTemplate
     port: Port

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
-from bennu.adapters.redis_members import Members
+from bennu.adapters.redis_members import Members, Ways, beside
 from bennu.adapters.redis_reach import Forwarded, direct, secret_value
 from bennu.adapters.redis_tls import Tls
 from bennu.core.clusters import Colour
@@ -25,7 +25,7 @@ def redis_server(conf: GroupSettings, colour: Colour, cluster: Callable[[Colour]
     password = _password(conf, redis, colour, api, environ)
     username = (redis.auth.username or "") if redis.auth else ""
     endpoint = RedisEndpoint(f"Redis of {colour.cluster}", _address(redis, colour, api), password, username, tls=_tls(redis, colour, api))
-    return RedisOverSocket(endpoint, _members(redis, api))
+    return RedisOverSocket(endpoint, _members(redis, colour, api))
 
 
 def _password(conf: GroupSettings, redis: RedisSettings, colour: Colour, api: Kubernetes, environ: Mapping[str, str]) -> Callable[[], str]:
@@ -36,10 +36,11 @@ def _password(conf: GroupSettings, redis: RedisSettings, colour: Colour, api: Ku
     return secret_value(api, redis.auth.secret or "", redis.auth.key, "redis[].auth")
 
 
-def _members(redis: RedisSettings, api: Kubernetes) -> Members | None:
-    """None where one fixed address is all that is known."""
+def _members(redis: RedisSettings, colour: Colour, api: Kubernetes) -> Callable[[], Ways]:
+    """The pods, reached as ``reach`` says; with ``direct`` beside the address that it names."""
     where = redis.service
-    return None if redis.direct is not None else Members(api, where.namespace, where.name, None if redis.reach == "direct" else where.port)
+    pods = Members(api, where.namespace, where.name, None if redis.reach == "direct" else where.port)
+    return pods if redis.direct is None else beside(_address(redis, colour, api), pods)
 
 
 def _address(redis: RedisSettings, colour: Colour, api: Kubernetes) -> Callable[[], Address]:
