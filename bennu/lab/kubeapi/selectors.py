@@ -76,6 +76,12 @@ def field_selector(text: str, kind: str, more: frozenset[str] = frozenset()) -> 
     return lambda obj: all((_text(dotted(obj, path)) == value) is same for path, value, same in tests)
 
 
+def name_required(text: str) -> str:
+    """The name of the one object that a ``fieldSelector`` can select, empty where it can select others: a list or watch of it needs the right to that object alone."""
+    found = re.search(r"(?:^|,)\s*metadata\.name\s*==?\s*([^,\s]+)\s*(?:,|$)", text)
+    return found[1] if found else ""
+
+
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -19,9 +19,11 @@ from bennu.lab.kubeapi.identity import User, impersonated
 from bennu.lab.kubeapi.problems import ApiProblem, forbidden, no_such_path
 from bennu.lab.kubeapi.rbac import Action
 from bennu.lab.kubeapi.requests import target_of
+from bennu.lab.kubeapi.selectors import name_required
 
 _LOG = logging.getLogger(__name__)
 CLUSTER = web.AppKey("cluster", Cluster)
+_OF_MANY = {"list", "watch", "deletecollection"}
 _OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -69,7 +71,8 @@ class _Front:
         if len(parts) < 3 or parts[0] not in {"api", "apis"} or (parts[0] == "apis" and len(parts) < 4):
             raise no_such_path()
         target = target_of(self._cluster.registry, request.method, path, request.query)
-        self._authorize(user, Action(target.verb, target.resource.group, target.rbac_resource, target.namespace, target.name))
+        name = name_required(request.query.get("fieldSelector", "")) if target.verb in _OF_MANY else target.name
+        self._authorize(user, Action(target.verb, target.resource.group, target.rbac_resource, target.namespace, name))
         return await self._handlers.handle(request, target, user)
 
     def _impersonated(self, user: User, request: web.Request) -> User:

@@ -82,6 +82,21 @@ def test_a_rule_for_one_name_covers_no_other(api: Any) -> None:
     assert api.call("GET", "/api/v1/namespaces/default/configmaps/other", token=token).code == 403
 
 
+def test_a_rule_for_one_name_lets_that_one_be_listed_and_watched(api: Any) -> None:
+    token = account_token(api)
+    grant(api, [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["pointer"], "verbs": ["list", "watch"]}], cluster_wide=False)
+    configmaps = "/api/v1/namespaces/default/configmaps"
+    for selector, code in (
+        ("metadata.name%3Dpointer", 200),
+        ("metadata.name%3Dother", 403),
+        ("metadata.name%21%3Dpointer", 403),
+        ("metadata.namespace%3Ddefault", 403),
+    ):
+        assert api.call("GET", f"{configmaps}?fieldSelector={selector}", token=token).code == code, selector
+    assert api.call("GET", configmaps, token=token).code == 403
+    assert api.call("GET", f"{configmaps}?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dpointer", token=token).code == 200
+
+
 def test_a_deleted_token_secret_revokes_the_token(api: Any) -> None:
     token = account_token(api)
     api.call("DELETE", f"{SECRETS}/mirror-token")
