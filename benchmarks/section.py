@@ -20,6 +20,7 @@ from bennu.adapters.checkpoint import FileCheckpoint
 from bennu.adapters.clock import SystemClock
 from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.core.clusters import Colour, Group, RotationId
+from bennu.core.expiry import Expiry
 from bennu.core.export import Entry as Exported
 from bennu.core.policy import SPEC, Policy
 from bennu.core.record import Kind
@@ -221,6 +222,10 @@ class _Tapped:
     def lets_in(self, credential: Credential, trust: Trust | None) -> Admission:
         """See the port."""
         return self.real.lets_in(credential, trust)
+
+    def expiries(self) -> tuple[Expiry, ...]:
+        """See the port."""
+        return self.real.expiries()
 
     def last_save(self) -> LastSave:
         """See the port."""

@@ -17,10 +17,12 @@ from typing import TypeVar
 
 from bennu.adapters import redis_profile as profiles
 from bennu.adapters import redis_reading as reading
+from bennu.adapters.certificates import PemCertificates
 from bennu.adapters.redis_critical import CriticalLink
 from bennu.adapters.redis_export import ENCODING, Unexportable, entries
 from bennu.adapters.redis_link import Link, RedisEndpoint, Refusal, Reply, WrongPassword
 from bennu.adapters.redis_tls import Untrusted
+from bennu.core.expiry import Expiry
 from bennu.core.export import Entry
 from bennu.core.surroundings import Admission, Profile
 from bennu.errors import BennuError, DependencyDown, GateRefused
@@ -145,6 +147,19 @@ class RedisOverSocket:
             return Admission.LET_IN
 
         return self._opened(tried)
+
+    def expiries(self) -> tuple[Expiry, ...]:
+        """See the port. By a connection of its own: the kept one may have been opened before a certificate was renewed."""
+        tls, found = self._endpoint.tls, [*self._endpoint.logins()]
+        if tls is not None:
+            link = self._opened(lambda: Link(self._endpoint, ""))
+            link.close()
+            if link.certificate_end is not None:
+                found.append(Expiry(f"the TLS certificate of {self.name}", link.certificate_end, "renew it, and have the server load it"))
+            if tls.client is not None:
+                end = PemCertificates().not_after(tls.client()[0])
+                found.append(Expiry(f"the client certificate for {self.name}", end, "renew it in the Secret that redis[].tls.client_secret names"))
+        return tuple(found)
 
     def credential(self) -> Credential:
         """See the port."""

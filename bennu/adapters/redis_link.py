@@ -11,9 +11,11 @@ import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from bennu.adapters.redis_tls import Tls, Untrusted
+from bennu.adapters.redis_tls import Tls, Untrusted, shown_end
+from bennu.core.expiry import Expiry
 from bennu.ports.redis import Address
 
 _SHUT_OUT = {"NOAUTH", "WRONGPASS"}
@@ -49,6 +51,7 @@ class RedisEndpoint:
     username: str = ""
     timeout_s: float = 5.0
     tls: Tls | None = None
+    logins: Callable[[], tuple[Expiry, ...]] = tuple  # when what the password is read by ends
 
 
 class Link:
@@ -117,6 +120,12 @@ class Link:
         """One command, one reply."""
         return self.send(command)[0]
 
+    @property
+    def certificate_end(self) -> datetime | None:
+        """When the certificate ends that the server showed, None without TLS."""
+        found: datetime | None = self._connection.certificate_end
+        return found
+
     def close(self) -> None:
         """Close it; idempotent."""
         self._lost = self._lost or f"the connection to {self.address} was closed"
@@ -170,9 +179,15 @@ def _unconnected(where: Address, seconds: float, tls: Tls | None, encoding: str)
     class Secured(base):  # type: ignore[misc]  # a base that is Any
         """redis-py's own TLS checks the name of the address, which a port-forward hides."""
 
+        certificate_end: datetime | None = None
+
         def _connect(self) -> Any:
             plain = super()._connect()
-            return plain if tls is None else tls.secured(plain)
+            if tls is None:
+                return plain
+            secured = tls.secured(plain)
+            self.certificate_end = shown_end(secured)
+            return secured
 
     # The parameter was renamed in redis-py 7.
     known = inspect.signature(base.__bases__[0].__init__).parameters

@@ -10,6 +10,7 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -53,6 +54,12 @@ class Tls:
         if self.client is not None:
             _present(context, *self.client())
         return context
+
+
+def shown_end(connection: ssl.SSLSocket) -> datetime:
+    """When the server's certificate ends."""
+    shown = connection.getpeercert() or {}
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)
 
 
 def _present(context: ssl.SSLContext, certificate: str, key: str) -> None:

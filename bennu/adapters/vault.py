@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from bennu.errors import DependencyDown, UsageError
@@ -52,7 +53,23 @@ def vault_value(vault: VaultEndpoint, field: Field) -> Callable[[], str]:
     return read
 
 
+def token_end(vault: VaultEndpoint, now: datetime) -> datetime | None:
+    """When the token ends, None for one that never does. Raises as ``vault_value`` does."""
+    found = _asked(vault, lambda client: client.auth.token.lookup_self(), "its own token (auth/token/lookup-self, which the policy default allows)")
+    # By what is left of it, not by its time: that is Vault's clock.
+    return None if not found.get("expire_time") else now + timedelta(seconds=float(found["ttl"]))
+
+
 def _read(vault: VaultEndpoint, field: Field) -> dict[str, Any]:
+    place = f"{field.mount}/{field.path}"
+    found = _asked(vault, lambda client: client.secrets.kv.v2.read_secret_version(field.path, mount_point=field.mount, raise_on_deleted_version=True), place)[
+        "data"
+    ]
+    return found if isinstance(found, dict) else {}
+
+
+def _asked(vault: VaultEndpoint, question: Callable[[Any], Any], what: str) -> dict[str, Any]:
+    """The ``data`` of the answer to *question*; *what* is asked for, in words."""
     try:
         import hvac
         import requests
@@ -64,17 +81,16 @@ def _read(vault: VaultEndpoint, field: Field) -> dict[str, Any]:
         session.verify = vault.ca_file or True
         client = hvac.Client(vault.url, vault.token(), verify=session.verify, timeout=_TIMEOUT_S, session=session, namespace=vault.namespace or None)
         try:
-            answer = client.secrets.kv.v2.read_secret_version(field.path, mount_point=field.mount, raise_on_deleted_version=True)
-            found = answer["data"]["data"]
+            found = question(client)["data"]
+            if not isinstance(found, dict):
+                raise TypeError
         except hvac.exceptions.InvalidPath:
-            raise DependencyDown(f"Vault has no secret {field.mount}/{field.path}", next_step="check redis[].auth.password in bennu.yaml") from None
+            raise DependencyDown(f"Vault has no secret {what}", next_step="check redis[].auth.password in bennu.yaml") from None
         except (hvac.exceptions.Forbidden, hvac.exceptions.Unauthorized):
-            raise DependencyDown(
-                f"Vault refuses to show {field.mount}/{field.path}", next_step="renew the token that vault.login names, or its policy"
-            ) from None
+            raise DependencyDown(f"Vault refuses to show {what}", next_step="renew the token that vault.login names, or its policy") from None
         except (hvac.exceptions.VaultError, requests.RequestException, KeyError, TypeError, ValueError, OSError) as error:
             # Only its kind: the text of a request's error may repeat what was sent.
             raise DependencyDown(
                 f"Vault at {vault.url} does not answer ({type(error).__name__})", next_step="look whether it is sealed: vault status"
             ) from None
-    return found if isinstance(found, dict) else {}
+    return found

@@ -175,8 +175,7 @@ def _permissions(around: Surroundings) -> list[Condition]:
     if not all(around.speaks_tls):
         dumb = _sides((not around.speaks_tls[0], not around.speaks_tls[1]))
         found.append(_refused(f"Redis of the {dumb} would not speak TLS to its master", "set tls-replication yes in its configuration"))
-    for words in around.expiring:
-        found.append(_refused(words, "log in again, then go on"))
+    found += [_refused(one.words(), one.renew) for one in around.expiring]
     return found or [_holds("commands, credentials and permissions suffice")]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from bennu.core.expiry import Expiry
+
 
 @dataclass(frozen=True)
 class User:
@@ -68,6 +70,6 @@ class Surroundings:
     # How each server receives the other one as its replica, with the credential that is in the other's configuration and the certificates of the other's side.
     lets_in: tuple[Admission, Admission] = (Admission.LET_IN, Admission.LET_IN)
     speaks_tls: tuple[bool, bool] = (True, True)  # to its master, where the group's Redis is reached over TLS
-    expiring: tuple[str, ...] = ()  # credentials that end before the window would, in words
+    expiring: tuple[Expiry, ...] = ()  # credentials and certificates that end before the window would
     target_master: str = ""  # whom the target follows
     own_logins: frozenset[str] = frozenset()  # users whose passwords may differ, since that was said (``auth.same_on_both: false``)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bennu.core.clusters import Colour
+from bennu.core.expiry import Expiry, too_soon
 from bennu.core.gates import link_ready
 from bennu.core.precheck import precheck
 from bennu.core.surroundings import Surroundings
@@ -40,7 +41,11 @@ class Precheck(GateStep):
             return flux
         if not world.conf.redis:
             ending = _expiring(world)
-            return failed(f"{'; '.join(ending)}: log in again, then go on") if ending else opened("no Redis in the clusters: the pointer alone is handed over")
+            return (
+                failed("; ".join(f"{one.words()}: {one.renew}" for one in ending))
+                if ending
+                else opened("no Redis in the clusters: the pointer alone is handed over")
+            )
         source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
         outlives = worst([rewrite_outlives(world, (world.rotation.source, source), (world.rotation.target, target)), may_arm(world)])
         outlives = worst([outlives, rolls_nothing(world, world.rotation.source, world.rotation.target)])
@@ -103,15 +108,18 @@ def _own_logins(world: World, shown: tuple[Credential, Credential]) -> frozenset
     return frozenset({"default", auth.username or "default", *(one.username or "default" for one in shown)})
 
 
-def _expiring(world: World) -> tuple[str, ...]:
-    """Credentials that end before the switchover would at the latest, those renewed that a plugin renews."""
+def _expiring(world: World) -> tuple[Expiry, ...]:
+    """What ends before the switchover would at the latest: Kubernetes' credentials (those renewed that a plugin renews), Redis' certificates, the login that its password is read by."""
     until = world.systems.clock.wall() + timedelta(seconds=world.policy.switchover_timeout_s)
-    ends = {colour: world.systems.cluster(colour).credential_expiry(until) for colour in (world.rotation.source, world.rotation.target)}
-    return tuple(
-        f"the credential of context {world.systems.cluster(colour).context} ends {end:%H:%M:%S}Z, before the switchover's window does"
-        for colour, end in ends.items()
-        if end is not None and end < until
-    )
+    found: list[Expiry] = []
+    for colour in (world.rotation.source, world.rotation.target):
+        cluster = world.systems.cluster(colour)
+        end = cluster.credential_expiry(until)
+        if end is not None:
+            found.append(Expiry(f"the credential of context {cluster.context}", end, "log in again, then go on"))
+        if world.conf.redis:
+            found += world.systems.redis(colour).expiries()
+    return too_soon(found, until)
 
 
 def _version(text: str) -> tuple[int, int]:

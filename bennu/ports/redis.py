@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bennu.core.expiry import Expiry
 from bennu.core.export import Entry
 from bennu.core.surroundings import Admission, Profile
 
@@ -220,6 +221,9 @@ class RedisServer(Protocol):
 
     def lets_in(self, credential: Credential, trust: Trust | None) -> Admission:
         """How a replica that shows *credential*, over TLS by *trust*, would be received: by one handshake and one login with them."""
+
+    def expiries(self) -> tuple[Expiry, ...]:
+        """When what a connection to it rests on ends: its certificate as it shows it now, the one that it is shown, the login by which its password is read."""
 
     def replicate(self, master: Address) -> None:
         """``REPLICAOF master`` outside S6: for a target that is empty or already a replica. Refuses (GateRefused) on a master that holds keys."""

@@ -14,7 +14,7 @@ from bennu.ports.kubernetes import Kubernetes
 from bennu.ports.redis import Address, RedisServer
 from bennu.settings import GroupSettings
 from bennu.settings.state import RedisSettings
-from bennu.wiring.secret_sources import coloured_secret
+from bennu.wiring.secret_sources import coloured_secret, login_ends
 
 
 def redis_server(conf: GroupSettings, colour: Colour, cluster: Callable[[Colour], Kubernetes], environ: Mapping[str, str]) -> RedisServer:
@@ -24,7 +24,8 @@ def redis_server(conf: GroupSettings, colour: Colour, cluster: Callable[[Colour]
     redis, api = conf.redis[0], cluster(colour)
     password = _password(conf, redis, colour, api, environ)
     username = (redis.auth.username or "") if redis.auth else ""
-    endpoint = RedisEndpoint(f"Redis of {colour.cluster}", _address(redis, colour, api), password, username, tls=_tls(redis, colour, api))
+    logins = login_ends(redis.auth.password if redis.auth else None, conf.vault, environ)
+    endpoint = RedisEndpoint(f"Redis of {colour.cluster}", _address(redis, colour, api), password, username, tls=_tls(redis, colour, api), logins=logins)
     return RedisOverSocket(endpoint, _members(redis, colour, api))
 
 

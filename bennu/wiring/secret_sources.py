@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bennu.adapters.vault import Field, VaultEndpoint, vault_value
+from bennu.adapters.vault import Field, VaultEndpoint, token_end, vault_value
 from bennu.core.clusters import Colour
+from bennu.core.expiry import Expiry
 from bennu.errors import ConfigError, UsageError
 from bennu.settings.platform import VaultSettings
 
@@ -33,8 +35,22 @@ def secret(reference: str | None, environ: Mapping[str, str]) -> Callable[[], st
 def coloured_secret(reference: str, colour: Colour, vault: VaultSettings | None, environ: Mapping[str, str]) -> Callable[[], str]:
     """The same, with ``{colour}`` filled in, and ``vault:<mount>/<path>#<key>`` beside them."""
     place = reference.replace("{colour}", colour.value)
-    kind, _, name = place.partition(":")
-    if kind != "vault" or vault is None:
-        return secret(place, environ)
-    token = secret(vault.login.token, environ)
-    return vault_value(VaultEndpoint(vault.address, token, vault.ca_file or "", vault.namespace or ""), Field.parse(name))
+    endpoint = _vault(reference, vault, environ)
+    return secret(place, environ) if endpoint is None else vault_value(endpoint, Field.parse(place.partition(":")[2]))
+
+
+def login_ends(reference: str | None, vault: VaultSettings | None, environ: Mapping[str, str]) -> Callable[[], tuple[Expiry, ...]]:
+    """When the login ends by which *reference* is read: Vault's token, where it lies there."""
+    endpoint = _vault(reference or "", vault, environ)
+
+    def asked() -> tuple[Expiry, ...]:
+        end = None if endpoint is None else token_end(endpoint, datetime.now(UTC))
+        return () if end is None else (Expiry("Vault's token (vault.login.token)", end, "renew it (vault token renew), or log in to Vault again"),)
+
+    return asked
+
+
+def _vault(reference: str, vault: VaultSettings | None, environ: Mapping[str, str]) -> VaultEndpoint | None:
+    if not reference.startswith("vault:") or vault is None:
+        return None
+    return VaultEndpoint(vault.address, secret(vault.login.token, environ), vault.ca_file or "", vault.namespace or "")

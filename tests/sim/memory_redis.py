@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from bennu.core.expiry import Expiry
 from bennu.core.export import Entry
 from bennu.core.surroundings import Admission, Profile, User
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
@@ -76,6 +77,7 @@ class Knobs:
     tls_replication: bool = False
     authority: str = ""  # who signed its certificate, and whom it trusts
     syncing: bool = False
+    expiries: tuple[Expiry, ...] = ()
     profile: Profile = field(default_factory=Profile)
 
 
@@ -188,6 +190,10 @@ class MemoryRedis:
         if trust is not None and trust.authority != self.knobs.authority:
             return Admission.UNTRUSTED
         return Admission.LET_IN if not self.knobs.password or credential.password == self.knobs.password else Admission.WRONG_CREDENTIAL
+
+    def expiries(self) -> tuple[Expiry, ...]:
+        self._answering()
+        return self.knobs.expiries
 
     def last_save(self) -> LastSave:
         self._answering()

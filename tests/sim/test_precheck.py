@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bennu.core.clusters import Colour, RotationId
+from bennu.core.expiry import Expiry
 from bennu.core.states import State
 from bennu.core.surroundings import Profile
 from bennu.phases.base import Rotation, World
@@ -43,6 +44,11 @@ def _meta(namespace: str, name: str, owner: Kind, owners_name: str) -> dict[str,
 
 def expiring(world: Universe) -> None:
     world.clusters[Colour.GREEN].expiry = world.clock.wall() + timedelta(seconds=30)
+
+
+def ending_certificate(world: Universe) -> None:
+    end = world.clock.wall() + timedelta(seconds=POLICY.switchover_timeout_s - 5)
+    world.servers[Colour.BLUE].knobs.expiries = (Expiry("the TLS certificate of redis-blue", end, "renew it, and have the server load it"),)
 
 
 def unpermitted(world: Universe) -> None:
@@ -111,6 +117,7 @@ def test_two_servers_that_trust_each_other_go_through_a_whole_rotation_over_tls(
     [
         (owned, "RedisFailover cache (cluster-blue)"),
         (expiring, "log in again"),
+        (ending_certificate, "the TLS certificate of redis-blue ends 20"),
         (unpermitted, "REPLICAOF (no permission)"),
         (locked_out, "masterauth"),
         (chained, "the target follows 10.0.0.77:6379, which is not the source's mirror"),

@@ -38,23 +38,23 @@ class Authority:
         alternatives = [_alternative(name) for name in names]
         return self._signed(names[0], x509.SubjectAlternativeName(alternatives), ExtendedKeyUsageOID.SERVER_AUTH)
 
-    def peer(self, *names: str) -> Pair:
+    def peer(self, *names: str, days: float = 1) -> Pair:
         """For a server that is a client of its like, as replicas are."""
         alternatives = [_alternative(name) for name in names]
-        return self._signed(names[0], x509.SubjectAlternativeName(alternatives), ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+        return self._signed(names[0], x509.SubjectAlternativeName(alternatives), ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH, days=days)
 
     def client(self, name: str) -> Pair:
         return self._signed(name, x509.SubjectAlternativeName([x509.DNSName(name)]), ExtendedKeyUsageOID.CLIENT_AUTH)
 
-    def _signed(self, name: str, names: x509.SubjectAlternativeName, *usages: x509.ObjectIdentifier) -> Pair:
+    def _signed(self, name: str, names: x509.SubjectAlternativeName, *usages: x509.ObjectIdentifier, days: float = 1) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
-        made = _builder(_named(name), self._name, key).add_extension(names, critical=False).add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        made = _builder(_named(name), self._name, key, days).add_extension(names, critical=False).add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         certificate = made.sign(self._key, hashes.SHA256())
         private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         return Pair(_pem(certificate), private.decode())
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: float = 1) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -63,7 +63,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
     )
 
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from bennu.adapters.certificates import PemCertificates
 from bennu.adapters.kubernetes_credentials import Manners
 from bennu.errors import DependencyDown, UsageError
+from tests.contract.kubernetes.configs import encoded
 from tests.contract.kubernetes.conftest import Opener, fine
+from tests.contract.kubernetes.pki import Authority
 from tests.contract.kubernetes.scripted import Answer, Request, Scripted
 
 QUIET = Manners(no_input=True)
@@ -84,6 +87,19 @@ def test_the_end_of_a_credential_is_told(opened: Opener, tmp_path: Path) -> None
     claims = base64.urlsafe_b64encode(json.dumps({"exp": 1924992000}).encode()).decode().rstrip("=")
     assert opened(user={"token": f"e30.{claims}.sig"}).credential_expiry(datetime.now(UTC)) == datetime(2031, 1, 1, tzinfo=UTC)
     assert opened(user={"token": "opaque"}).credential_expiry(datetime.now(UTC)) is None
+
+
+@pytest.mark.parametrize("by", ["data", "file"])
+def test_the_end_of_a_static_client_certificate_is_told(opened: Opener, tmp_path: Path, by: str) -> None:
+    pair = Authority().client("sre")
+    (tmp_path / "crt").write_text(pair.certificate)
+    (tmp_path / "key").write_text(pair.key)
+    inline = {"client-certificate-data": encoded(pair.certificate), "client-key-data": encoded(pair.key)}
+    user = inline if by == "data" else {"client-certificate": str(tmp_path / "crt"), "client-key": str(tmp_path / "key")}
+    end = opened(user=user).credential_expiry(datetime.now(UTC))
+    assert end is not None
+    assert end == PemCertificates().not_after(pair.certificate)
+    assert timedelta(hours=23) < end - datetime.now(UTC) < timedelta(hours=25)
 
 
 def test_a_token_that_would_end_too_early_is_renewed_by_its_plugin(opened: Opener, tmp_path: Path) -> None:

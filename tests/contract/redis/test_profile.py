@@ -116,6 +116,10 @@ def received(real: RealHands, user: str, password: str) -> Admission:
     return real.server.lets_in(Credential(user, password), None)
 
 
+def test_a_server_without_tls_and_with_a_plain_password_has_nothing_that_ends(real: RealHands) -> None:
+    assert real.server.expiries() == ()
+
+
 def test_what_a_server_shows_to_its_master_is_read_back_and_never_printed(real: RealHands) -> None:
     assert real.server.credential_for_master() == Credential("", SECRET)
     assert SECRET not in repr(real.server.credential_for_master())

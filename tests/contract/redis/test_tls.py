@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,28 @@ def test_a_client_certificate_that_the_other_side_does_not_trust_is_found(ground
     stranger = Authority("stranger").client("redis")
     assert target.server.lets_in(shown, replace(mine, client=(stranger.certificate, stranger.key))) is Admission.UNTRUSTED
     assert target.server.lets_in(shown, replace(mine, client=None)) is Admission.UNTRUSTED
+
+
+@pytest.mark.parametrize("asks_clients", [False, True])
+def test_the_ends_of_the_certificates_on_either_side_are_told(ground: Ground, asks_clients: bool) -> None:
+    found = ground.server("one", asks_clients=asks_clients).server.expiries()
+    assert [one.what for one in found] == [
+        "the TLS certificate of redis of cluster-blue",
+        *(["the client certificate for redis of cluster-blue"] if asks_clients else []),
+    ]
+    assert all(timedelta(hours=23) < one.at - datetime.now(UTC) < timedelta(hours=25) for one in found)
+
+
+def test_a_certificate_that_was_renewed_in_a_running_server_is_seen_with_its_new_end(ground: Ground) -> None:
+    hands = ground.server("one")
+    hands.server.observe()
+    (before,) = hands.server.expiries()
+    pair = ground.authority.peer(NAME, days=3)
+    for key, text in (("tls-cert-file", pair.certificate), ("tls-key-file", pair.key)):
+        (ground.folder / f"one.{key}").write_text(text)
+    assert hands.ask("CONFIG", "SET", "tls-cert-file", f"{ground.folder}/one.tls-cert-file", "tls-key-file", f"{ground.folder}/one.tls-key-file") == "OK"
+    (after,) = hands.server.expiries()
+    assert after.at - before.at > timedelta(days=1)
 
 
 def test_a_server_that_is_down_is_not_taken_for_one_that_does_not_trust(ground: Ground) -> None:

@@ -10,14 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
-def emulated(secrets: Mapping[str, Mapping[str, str]], token: str) -> Iterator[str]:
-    """Its address. *secrets* by path below the mount ``secret``."""
+def emulated(secrets: Mapping[str, Mapping[str, str]], token: str, ttl_s: int = 0) -> Iterator[str]:
+    """Its address. *secrets* by path below the mount ``secret``; *ttl_s* is what is left of the token, 0 = it never ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.removeprefix("/v1/secret/data/")
             if self.headers.get("X-Vault-Token") != token:
                 return self._answer(403, {"errors": ["permission denied"]})
+            if path == "/v1/auth/token/lookup-self":
+                return self._answer(200, {"data": {"ttl": ttl_s, "expire_time": "2031-01-01T00:00:00.123456789Z" if ttl_s else None}})
             if path not in secrets:
                 return self._answer(404, {"errors": []})
             return self._answer(200, {"data": {"data": dict(secrets[path]), "metadata": {"version": 1}}})

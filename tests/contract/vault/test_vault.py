@@ -6,16 +6,17 @@ import importlib.util
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import hvac
 import pytest
 
-from bennu.adapters.vault import Field, VaultEndpoint, vault_value
+from bennu.adapters.vault import Field, VaultEndpoint, token_end, vault_value
 from bennu.core.clusters import Colour
 from bennu.errors import DependencyDown
 from bennu.settings.platform import VaultSettings
-from bennu.wiring.secret_sources import coloured_secret
+from bennu.wiring.secret_sources import coloured_secret, login_ends
 from tests.contract.redis.servers import free_port, until
 from tests.contract.vault.emulated import emulated
 
@@ -102,3 +103,31 @@ def test_nobody_listening_is_a_dependency_that_is_down() -> None:
     with pytest.raises(DependencyDown, match="does not answer") as caught:
         read(f"http://127.0.0.1:{free_port()}", "secret/redis/blue#password")
     assert TOKEN not in str(caught.value)
+
+
+def test_a_token_that_never_ends_has_no_end(url: str) -> None:
+    assert token_end(VaultEndpoint(url, lambda: TOKEN), datetime.now(UTC)) is None
+
+
+def test_what_is_left_of_a_token_is_told_by_both_kinds_of_server(tmp_path: Path) -> None:
+    def left(url: str, token: str) -> timedelta:
+        conf = VaultSettings(address=url)
+        (found,) = login_ends("vault:secret/redis/{colour}#password", conf, {"VAULT_TOKEN": token})()
+        assert token not in repr(found)
+        return found.at - datetime.now(UTC)
+
+    with emulated(SECRETS, TOKEN, ttl_s=90) as url:
+        assert timedelta(seconds=80) < left(url, TOKEN) <= timedelta(seconds=90)
+    binary = _openbao()
+    if binary is not None:
+        with openbao(binary, tmp_path) as url:
+            made = hvac.Client(url, TOKEN).auth.token.create(ttl="90s", policies=["default"])["auth"]["client_token"]
+            assert timedelta(seconds=60) < left(url, made) <= timedelta(seconds=90)
+
+
+def test_a_token_that_is_refused_is_said_and_a_password_from_elsewhere_rests_on_none(url: str) -> None:
+    with pytest.raises(DependencyDown, match="refuses to show its own token") as caught:
+        token_end(VaultEndpoint(url, lambda: "stale-token"), datetime.now(UTC))
+    assert "stale-token" not in str(caught.value)
+    assert login_ends("env:REDIS_PASSWORD", VaultSettings(address=url), {})() == ()
+    assert login_ends(None, None, {})() == ()

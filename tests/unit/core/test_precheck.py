@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from bennu.core.expiry import Expiry
 from bennu.core.precheck import can_replicate, conditions, precheck
 from bennu.core.surroundings import Admission, Profile, Surroundings, User
 from bennu.core.switchover import Server
@@ -65,7 +67,7 @@ REFUSALS = {
     "in a TLS handshake with the source's authority": replace(SOUND, lets_in=(Admission.LET_IN, Admission.UNTRUSTED)),
     "in a TLS handshake with the target's authority": replace(SOUND, lets_in=(Admission.UNTRUSTED, Admission.LET_IN)),
     "Redis of the source would not speak TLS to its master": replace(SOUND, speaks_tls=(False, True)),
-    "log in again": replace(SOUND, expiring=("the credential of context blue ends 03:00:00Z",)),
+    "log in again": replace(SOUND, expiring=(Expiry("the credential of context blue", datetime(2026, 1, 1, 3, tzinfo=UTC), "log in again"),)),
     "lacks users of the source (shop)": with_profiles(
         Profile(users=(User("default", "a", "b"), User("shop", "a", "b"))), Profile(users=(User("default", "a", "b"),))
     ),
