@@ -7,6 +7,7 @@ exhaustive model of the procedure agrees with it. Offsets are bytes of the repli
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -54,6 +55,21 @@ class Decision:
 
     todo: Todo
     why: str
+
+
+# What the journal holds true while a hand-over is under way: between two servers, by the pointer alone, past a broken link, without a source.
+BY_POINTER, PAST_LINK, ALONE = "intent.pointer", "reverse.open", "alone.open"
+OPEN = ("intent.open", BY_POINTER, PAST_LINK, ALONE)
+
+
+def announced(facts: Mapping[str, str]) -> bool:
+    """Whether a hand-over was announced that nobody has ended since: some holder's connections, dead or frozen, may still have a say."""
+    return any(facts.get(key) == "true" for key in OPEN)
+
+
+def closed(facts: Mapping[str, str], *more: str) -> dict[str, str]:
+    """The facts that end whatever was announced by *facts*, and what was since (*more*)."""
+    return {key: "false" for key in OPEN if key in more or facts.get(key) == "true"}
 
 
 def fence_suffices(target_offset: int, proved: int) -> bool:

@@ -15,6 +15,7 @@ from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.record import Kind
 from bennu.core.states import Direction, Event, State, Status
 from bennu.core.status import rotation_view
+from bennu.core.switchover import announced
 from bennu.core.verdict import opened
 from bennu.engine import lock
 from bennu.engine.endings import ending
@@ -197,7 +198,7 @@ class Engine:
         self._sane()
         if state is State.PROMOTED or (direction is Direction.REVERSE and state is State.SWITCHOVER_LOCKED):
             for step in self.runbook.judge(self._now()):
-                yield from self._stuck_ends(step, self._quiet(state))
+                yield from self._stuck_ends(step, replace(self._quiet(state), atomic=announced(self.lookout.journal.standing.facts)))
                 if step.answers:
                     verdict(self.world, self.lookout, self.lookout.journal.standing.facts.get(step.answers, ""))
             self._note(Status.ABORTING, "reverse switchover", Direction.REVERSE)
@@ -258,8 +259,8 @@ class Engine:
 
     def _begun(self, phase: Phase) -> bool:
         """Whether anything of an atomic phase has been done: from then on it has no safe point before its end."""
-        done, steps = self.lookout.journal.standing.done, phase.steps(self._now())
-        return phase.atomic and (not steps or any(step.id in done for step in steps if not isinstance(step, GateStep)))
+        standing, steps = self.lookout.journal.standing, phase.steps(self._now())
+        return phase.atomic and (not steps or announced(standing.facts) or any(step.id in standing.done for step in steps if not isinstance(step, GateStep)))
 
     # One step
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bennu.core.disaster import BY, GONE, Evidence, Exposure, Replica, exposed, fenced, promotable, sampled
+from bennu.core.switchover import ALONE, BY_POINTER, announced, closed
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
@@ -20,6 +21,7 @@ from bennu.phases.pointer import Pointers, desired
 from bennu.phases.section import PARKING
 from bennu.phases.section_errors import only_forward
 from bennu.phases.stray_writes import accepted
+from bennu.phases.take_over import connection_name, take_over
 from bennu.ports.kubernetes import Json, Ref
 from bennu.ports.redis import Critical, Observation
 
@@ -150,25 +152,21 @@ class Alone(Step):
     title = "the write authority, without the source"
 
     def observe(self, world: World) -> Seen:
-        """Already so where the target is master and the pointers say so."""
-        named = Pointers(world).matches(desired(world, world.rotation.target))
+        """Already so where the target is master and the pointers say so, and nothing is open that an older holder might still do."""
+        named = Pointers(world).matches(desired(world, world.rotation.target)) and not announced(world.facts)
         if not world.conf.redis:
             return Seen(named, "the pointer names the target")
         done = named and world.systems.redis(world.rotation.target).observe().is_master
-        return Seen(done, "the target is master, and the pointers say so", {"intent.open": "false"})
+        return Seen(done, "the target is master, and the pointers say so")
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Safe to repeat: the role is read first, over a connection that no earlier holder shares."""
         if not world.conf.redis:
             return self._pointer_alone(world, pen)
         try:
-            name = f"bennu-{world.rotation.id}-{world.epoch}"
-            with world.systems.redis(world.rotation.target).critical(name) as hand:
-                # This swap proves the lock while the connection is open; then own the pointers, cut what older holders left, and only then read.
-                pen.intend({"disaster.epoch": str(world.epoch)})
+            with world.systems.redis(world.rotation.target).critical(connection_name(world)) as hand:
                 pointers = Pointers(world)
-                pointers.claim()
-                world.systems.redis(world.rotation.target).kill_named(str(world.rotation.id), world.epoch)
+                take_over(world, pen, pointers, world.rotation.target, announces=ALONE)
                 return self._promoted(world, pen, hand, pointers)
         except ConnectionError as error:
             raise DependencyDown(
@@ -182,7 +180,7 @@ class Alone(Step):
         return opened(f"{world.rotation.target.cluster} has it")
 
     def _promoted(self, world: World, pen: Pen, hand: Critical, pointers: Pointers) -> Effect:
-        facts = {"intent.open": "false"}
+        facts = closed(world.facts, ALONE)
         seen = hand.observe()
         if not seen.is_master:
             self._refuse_the_living(world, pen)
@@ -204,12 +202,11 @@ class Alone(Step):
             raise StepAborted(f"Redis of {world.rotation.source.cluster} answers again: this is no disaster")
 
     def _pointer_alone(self, world: World, pen: Pen) -> Effect:
-        pen.intend({"disaster.epoch": str(world.epoch)})
-        judged(world)
         pointers = Pointers(world)
-        pointers.claim()
+        take_over(world, pen, pointers, announces=BY_POINTER)
+        judged(world)
         pointers.flip(desired(world, world.rotation.target))
-        return Effect({"intent.pointer": "true"})
+        return Effect(closed(world.facts, BY_POINTER))
 
 
 def steps(world: World) -> tuple[Step, ...]:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from bennu.core.export import difference
 from bennu.core.invariants import SPLIT_BRAIN
-from bennu.core.switchover import stray_bytes
+from bennu.core.switchover import PAST_LINK, announced, closed, stray_bytes
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, StoppedSafe
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
@@ -21,6 +21,7 @@ from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section import PARKING, Hands, server
 from bennu.phases.section_errors import only_forward
 from bennu.phases.stray_writes import accepted, bytes_in_words, kept
+from bennu.phases.take_over import connection_name, take_over
 from bennu.ports.redis import Observation
 
 LINK, STRAY = "reverse.link", "reverse.stray"
@@ -165,23 +166,23 @@ class HandBack(Step):
     title = "the write authority, past the broken link"
 
     def observe(self, world: World) -> Seen:
-        """Already so where the roles and the pointers say so."""
+        """Already so where the roles and the pointers say so, and nothing is open that an older holder might still do."""
+        if announced(world.facts):
+            return Seen(False)
         source, target = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
         done = target.is_master and not source.is_master and Pointers(world).matches(desired(world, world.rotation.target))
-        return Seen(done, "the old master has it again", {"intent.open": "false"})
+        return Seen(done, "the old master has it again")
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Safe to repeat from wherever it stopped: the roles are read first, and every command leaves a server in a state that it finds done."""
         try:
             with ExitStack() as stack:
-                name = f"bennu-{world.rotation.id}-{world.epoch}"
-                source, target = (stack.enter_context(world.systems.redis(colour).critical(name)) for colour in (world.rotation.source, world.rotation.target))
-                # This swap proves the lock while both connections are open; then own the pointers, cut what older holders left, and only then read.
-                pen.intend({"reverse.epoch": str(world.epoch)})
+                source, target = (
+                    stack.enter_context(world.systems.redis(colour).critical(connection_name(world)))
+                    for colour in (world.rotation.source, world.rotation.target)
+                )
                 pointers = Pointers(world)
-                pointers.claim()
-                for colour in (world.rotation.source, world.rotation.target):
-                    world.systems.redis(colour).kill_named(str(world.rotation.id), world.epoch)
+                take_over(world, pen, pointers, world.rotation.source, world.rotation.target, announces=PAST_LINK)
                 return self._moved(world, pen, Hands(source, target), pointers)
         except ConnectionError as error:
             raise DependencyDown(
@@ -207,7 +208,7 @@ class HandBack(Step):
         pen.tell(
             f"writes were paused for {paused:.1f} ms; {world.rotation.source.cluster} stays fenced; {bytes_in_words(stray)} are given up; {cut} connections were cut"
         )
-        return Effect({"intent.open": "false", STRAY: "unknown" if stray is None else str(stray), "pause.ms": f"{paused:.1f}"})
+        return Effect({STRAY: "unknown" if stray is None else str(stray), "pause.ms": f"{paused:.1f}"} | closed(world.facts, PAST_LINK))
 
     def _fence(self, world: World, hands: Hands) -> None:
         """The present master, so that it stays parked over a restart too; else it is made master again, and nothing was changed."""

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import NoReturn
 
-from bennu.core.switchover import Todo, decide
+from bennu.core.switchover import BY_POINTER, Todo, announced, closed, decide
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
 from bennu.phases.pointer import Pointers, answering, desired
-from bennu.phases.section import Hands, Section, intent_of, server
+from bennu.phases.section import Hands, Section, handed_over, intent_of, server
 from bennu.phases.section_errors import NotNow, refusal
+from bennu.phases.take_over import connection_name, take_over
 
 
 class HandOver(Step):
@@ -26,7 +27,9 @@ class HandOver(Step):
     title = "the write authority"
 
     def observe(self, world: World) -> Seen:
-        """Already so where the target is master, the source follows it, and both pointers say so."""
+        """Already so where the target is master, the source follows it, and both pointers say so. Once it was announced the act alone can tell: roles count when older holders are cut off."""
+        if announced(world.facts):
+            return Seen(False)
         if not world.conf.redis:
             return Seen(Pointers(world).matches(desired(world, world.rotation.target)), "the pointers name the target")
         source = world.systems.redis(world.rotation.source).observe()
@@ -34,10 +37,8 @@ class HandOver(Step):
             target = world.systems.redis(world.rotation.target).observe()
         except DependencyDown:
             return Seen(False, "the target does not answer")  # what may be done without it, the act finds out
-        roles = target.is_master and not source.is_master and source.link_up and source.replid == target.replid
-        done = roles and Pointers(world).matches(desired(world, world.rotation.target))
-        # Found done by a resume, the intent must be closed as the act would have: a reverse switchover would take it for its own.
-        return Seen(done, "the target is master and the source follows it", {"intent.open": "false"})
+        done = handed_over(source, target) and Pointers(world).matches(desired(world, world.rotation.target))
+        return Seen(done, "the target is master and the source follows it")
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Hand over, or resume what an earlier holder began."""
@@ -49,7 +50,8 @@ class HandOver(Step):
         for attempt in range(world.policy.switchover_tries):
             try:
                 with _connected(world) as hands:
-                    return Section(world, pen, hands, figures).run(resume=attempt > 0 or intent_of(world.facts) is not None)
+                    effect = Section(world, pen, hands, figures).run(resume=attempt > 0 or announced(world.facts))
+                    return Effect({**effect.facts, **closed(world.facts)})
             except NotNow as late:
                 # A burst of writes or a save passes; a link that is too slow does not.
                 if attempt + 1 == world.policy.switchover_tries:
@@ -88,16 +90,12 @@ class _TargetSilent(DependencyDown):
     """The source answers, the target's connection cannot be opened."""
 
 
-def _name(world: World) -> str:
-    return f"bennu-{world.rotation.id}-{world.epoch}"
-
-
 @contextmanager
 def _connected(world: World) -> Iterator[Hands]:
     with ExitStack() as stack:
-        source = stack.enter_context(world.systems.redis(world.rotation.source).critical(_name(world)))
+        source = stack.enter_context(world.systems.redis(world.rotation.source).critical(connection_name(world)))
         try:
-            target = stack.enter_context(world.systems.redis(world.rotation.target).critical(_name(world)))
+            target = stack.enter_context(world.systems.redis(world.rotation.target).critical(connection_name(world)))
         except DependencyDown as down:
             raise _TargetSilent(down.message, next_step=down.next_step) from None
         yield Hands(source, target)
@@ -110,10 +108,8 @@ def _source_alone(world: World, pen: Pen, facts: Mapping[str, str]) -> NoReturn:
     or has another replid since, and nothing is done.
     """
     pointers, redis = answering(world), world.systems.redis(world.rotation.source)
-    with redis.critical(_name(world)) as source:
-        pen.intend({"resumed.epoch": str(world.epoch)})
-        pointers.claim()
-        redis.kill_named(str(world.rotation.id), world.epoch)
+    with redis.critical(connection_name(world)) as source:
+        take_over(world, pen, pointers, world.rotation.source)
         decision = decide(server(source.observe()), None, intent_of(facts), pointers.names(world.rotation.target))
         if decision.todo is Todo.RETRY:
             source.unpause()
@@ -124,11 +120,10 @@ def _source_alone(world: World, pen: Pen, facts: Mapping[str, str]) -> NoReturn:
 
 def _pointer_alone(world: World, pen: Pen) -> Effect:
     """State lives outside the clusters: the authority is the pointer alone. Taken from the source before it is given to the target."""
-    pen.intend({"intent.pointer": "true"})
     pointers = Pointers(world)
-    pointers.claim()
+    take_over(world, pen, pointers, announces=BY_POINTER)
     wanted = desired(world, world.rotation.target)
     source = world.rotation.source
     pointers.flip({source: wanted[source]})
     pointers.flip({world.rotation.target: wanted[world.rotation.target]})
-    return Effect({"pause.ms": "0"})
+    return Effect({"pause.ms": "0"} | closed(world.facts, BY_POINTER))

@@ -32,6 +32,7 @@ from bennu.phases.fence_manifest import carries_alone, is_armed
 from bennu.phases.pointer import OBJECTS, Pointers, desired, sets_maintenance
 from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section_errors import NotNow, nothing_held_back, only_forward, refusal, restarted_armed
+from bennu.phases.take_over import take_over
 from bennu.ports.redis import Address, Critical, Following, Observation
 
 # Nothing listens on port 1 of the loopback. The source must not be given the target's address before the promotion: were the target behind, the source would be
@@ -46,6 +47,11 @@ _TELL_AGAIN_S = 0.2  # doubled each time
 def server(seen: Observation) -> Server:
     """An observation as the decisions take it."""
     return Server(seen.is_master, seen.link_up, seen.run_id, seen.replid, seen.replid2, seen.offset, seen.second_offset)
+
+
+def handed_over(source: Observation, target: Observation) -> bool:
+    """Whether the target is master and the source its connected replica, in one history."""
+    return target.is_master and not source.is_master and source.link_up and source.replid == target.replid
 
 
 def intent_of(facts: Mapping[str, str]) -> Intent | None:
@@ -89,14 +95,24 @@ class Section:
         if not resume:
             self._announce()
             return self._from_pause()
-        # Take-over and every resume: this swap proves the lock while both connections are open; then own the pointers, cut older connections, and only then read.
-        self._pen.intend({"resumed.epoch": str(self._world.epoch)})
-        self._pointers.claim()
-        for colour in (self._world.rotation.source, self._world.rotation.target):
-            self._world.systems.redis(colour).kill_named(str(self._world.rotation.id), self._world.epoch)
+        take_over(self._world, self._pen, self._pointers, self._world.rotation.source, self._world.rotation.target)
+        if self._is_done():
+            return self._ended()
         decision = self._decided()
         self._pen.tell(f"resume: {decision.todo} ({decision.why})")
         return self._resumed(decision)
+
+    def _is_done(self) -> bool:
+        """Whether an earlier pass got to its end, but for the record of it."""
+        return handed_over(self._hands.source.observe(), self._hands.target.observe()) and self._pointers.matches(self._at_target)
+
+    def _ended(self) -> Effect:
+        """What that pass may have died before. How long writes had waited is not known any more."""
+        with only_forward():
+            self._hands.source.cut_clients()
+            self._verify()
+        self._pen.tell("the target is master and the source follows it: an earlier run had done it")
+        return Effect(self._figures | {"intent.open": "false", SPLIT_BRAIN: "false"})
 
     def _decided(self) -> Decision:
         source, target = server(self._hands.source.observe()), server(self._hands.target.observe())

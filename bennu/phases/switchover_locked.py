@@ -9,8 +9,9 @@ from __future__ import annotations
 from bennu.core.clusters import Colour
 from bennu.core.invariants import single_master
 from bennu.core.states import Event, State
+from bennu.core.switchover import closed
 from bennu.core.verdict import Verdict, opened, shut
-from bennu.errors import DependencyDown, OperatorNeeded, StoppedSafe
+from bennu.errors import DependencyDown, StoppedSafe
 from bennu.manifests import profile_sync, traffic_state, tree
 from bennu.phases import pointer, warm_directory
 from bennu.phases.active_only import Start, Stop
@@ -27,6 +28,7 @@ from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section import intent_of
 from bennu.phases.section_errors import promoted_and_parked
 from bennu.phases.snapshot import OPTION, Snapshot
+from bennu.phases.take_over import in_charge
 from bennu.phases.traffic_canary import ToSource
 from bennu.ports.redis import Observation
 from bennu.ports.repository import Edit
@@ -132,13 +134,14 @@ class GiveUp(Step):
     title = "the source stays master"
 
     def observe(self, world: World) -> Seen:
-        """Never already: the roles are read each time."""
-        _refuse_if_promoted(world)
+        """Never already: the roles are read each time, by the act, once older holders are cut off."""
         return Seen(False)
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Pointers back, Flux on."""
-        return Effect({"intent.open": "false", **put_back(world, pen), **_history(world)})
+        with in_charge(world, pen):
+            _refuse_if_promoted(world)
+            return Effect(closed(world.facts) | put_back(world, pen) | _history(world))
 
 
 def _history(world: World) -> dict[str, str]:
@@ -150,22 +153,26 @@ def _history(world: World) -> dict[str, str]:
 
 
 def _refuse_if_promoted(world: World) -> None:
-    if world.conf.redis:
-        try:
-            source = world.systems.redis(world.rotation.source).observe()
-            if _still_announced(world, source):
-                return
-            target = world.systems.redis(world.rotation.target).observe()
-        except DependencyDown as error:
-            if is_disaster(world) and world.systems.redis(world.rotation.target).observe().is_master:
-                raise StoppedSafe("the target is master: from there it only goes forward", next_step="bennu rotate resume") from error
-            raise OperatorNeeded(f"whether the target was promoted cannot be read: {error}", next_step="bennu rotate resume") from error
-        promoted = target.is_master or not source.is_master
-    else:
-        # The pointer is the authority: taken from the source before the target got it, so that a target without it never had it.
-        promoted = _named(world, world.rotation.target)
-    if promoted:
+    # Without Redis the pointer is the authority: taken from the source before the target got it, so that a target without it never had it.
+    if _may_be_promoted(world) if world.conf.redis else _named(world, world.rotation.target):
         raise StoppedSafe("the target may have been promoted: from there it only goes forward", next_step="bennu rotate resume")
+
+
+def _may_be_promoted(world: World) -> bool:
+    redis = world.systems.redis
+    try:
+        source = redis(world.rotation.source).observe()
+        if _still_announced(world, source):
+            return False
+        return redis(world.rotation.target).observe().is_master or not source.is_master
+    except DependencyDown as error:
+        if is_disaster(world) and redis(world.rotation.target).observe().is_master:
+            return True
+        raise DependencyDown(
+            f"whether the target was promoted cannot be read: {error.message}",
+            changed="nothing is decided; possibly the source is fenced: nobody accepts writes then, and none is lost",
+            next_step="make both Redis servers reachable, then 'bennu rotate resume'",
+        ) from error
 
 
 def _still_announced(world: World, source: Observation) -> bool:

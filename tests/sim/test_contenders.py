@@ -11,11 +11,13 @@ from bennu.errors import DependencyDown, LockLost
 from tests.sim.pilot import ANN, BOB, Outcome, Pilot, at_rest, entered, fresh_take, until
 from tests.sim.seams import Killed, Taps
 from tests.sim.test_kills import following
+from tests.sim.test_take_over import signalled
 from tests.sim.universe import Kit, Universe
 
 pytestmark = pytest.mark.deep  # minutes in all
 
 FAST = Kit(weights=(10,))
+UNSTOPPED = Kit(weights=(10,), active_only=False)  # no workload is stopped first: the hand-over is the phase's first effect
 
 
 def frozen_at(world: Universe, number: int, *, whole: bool) -> tuple[Outcome, list[str]]:
@@ -42,10 +44,10 @@ def frozen_at(world: Universe, number: int, *, whole: bool) -> tuple[Outcome, li
     return outcome, taps.calls[woken[0] :] if woken else []
 
 
-def effects(state: State) -> list[int]:
+def effects(state: State, kit: Kit = FAST) -> list[int]:
     """The numbers of a state's effects, but for the checkpoint's writes: nobody reads those."""
     taps = Taps()
-    pilot = Pilot(entered(state, FAST), taps=taps)
+    pilot = Pilot(entered(state, kit), taps=taps)
     pilot.watch = until(following(state))
     pilot.resume()
     return [number for number, call in enumerate(taps.calls) if not call.startswith("checkpoint")]
@@ -73,6 +75,35 @@ def test_a_holder_that_wakes_up_after_a_take_over_stops(state: State, every: int
         except AssertionError as error:
             broken.append(f"{number} {still_done}: {str(error)[:300]}")
     assert not broken, "\n".join([f"{len(broken)} of {len(numbers)}", *broken])
+
+
+def test_a_take_over_that_is_interrupted_at_any_effect_leaves_the_holder_before_nothing_to_do() -> None:
+    broken = []
+    for number in effects(State.SWITCHOVER_LOCKED, UNSTOPPED)[1:-1]:
+        world, taps, ends = entered(State.SWITCHOVER_LOCKED, UNSTOPPED), Taps(), list[Outcome]()
+        ann = Pilot(world, ANN, taps=taps)
+
+        def before(call: str, world: Universe = world, taps: Taps = taps, ends: list[Outcome] = ends, number: int = number) -> None:
+            if len(taps.calls) == number + 1 and not ends:
+                ends.append(signalled(world))
+
+        taps.before = before
+        ann.watch = until(State.PROMOTED)
+        outcome = ann.resume()
+        still_done = taps.calls[number + 1 :]
+        try:
+            assert isinstance(outcome.error, LockLost | DependencyDown), outcome
+            assert ends[0].code == 130, ends[0]
+            assert (world.violations, world.lost()) == ([], [])
+            assert len(world.writable()) == 1
+            # Whom the pointers name accepts writes.
+            assert world.pointer(Colour(world.writable()[0]))["IS_WRITE_MASTER"] == "true"
+            assert not [call for call in still_done if call.endswith((".fence", ".make_master", ".attach", ".replicate"))]
+            assert Pilot(world).resume().error is None
+            at_rest(world, Colour.GREEN)
+        except AssertionError as error:
+            broken.append(f"{number} {still_done}: {str(error)[:300]}")
+    assert not broken, "\n".join(broken)
 
 
 def test_a_holder_that_lost_the_lock_writes_nothing_any_more() -> None:
