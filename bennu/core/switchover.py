@@ -61,6 +61,9 @@ class Decision:
 BY_POINTER, PAST_LINK, ALONE = "intent.pointer", "reverse.open", "alone.open"
 OPEN = ("intent.open", BY_POINTER, PAST_LINK, ALONE)
 
+# When the authority had moved and writes went on, by the clock of who moved it: a run that goes on elsewhere watches as long as that one would have.
+RELEASED = "released.at"
+
 
 def announced(facts: Mapping[str, str]) -> bool:
     """Whether a hand-over was announced that nobody has ended since: some holder's connections, dead or frozen, may still have a say."""

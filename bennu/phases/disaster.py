@@ -17,7 +17,7 @@ from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
 from bennu.phases.gone import answers
 from bennu.phases.kinds import DEPLOYMENT, NODE, POD, SERVICE, STATEFULSET, labels_of, wanted
-from bennu.phases.pointer import Pointers, desired
+from bennu.phases.pointer import Pointers, desired, released
 from bennu.phases.section import PARKING
 from bennu.phases.section_errors import only_forward
 from bennu.phases.stray_writes import accepted
@@ -193,7 +193,7 @@ class Alone(Step):
             pointers.flip(desired(world, world.rotation.target))
             hand.write_probe(f"bennu:probe:{world.rotation.id}", "alone")
         pen.tell(f"{world.rotation.target.cluster} accepts writes; {world.rotation.source.cluster} is never joined again by Bennu")
-        return Effect(facts)
+        return Effect(facts | released(world))
 
     def _refuse_the_living(self, world: World, pen: Pen) -> None:
         """A source that came back meanwhile is handed over like any other, or goes on: the disaster is off."""
@@ -206,7 +206,7 @@ class Alone(Step):
         take_over(world, pen, pointers, announces=BY_POINTER)
         judged(world)
         pointers.flip(desired(world, world.rotation.target))
-        return Effect(closed(world.facts, BY_POINTER))
+        return Effect(closed(world.facts, BY_POINTER) | released(world))
 
 
 def steps(world: World) -> tuple[Step, ...]:

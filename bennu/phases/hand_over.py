@@ -14,7 +14,7 @@ from bennu.core.switchover import BY_POINTER, Todo, announced, closed, decide
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
-from bennu.phases.pointer import Pointers, answering, desired
+from bennu.phases.pointer import Pointers, answering, desired, released
 from bennu.phases.section import Hands, Section, handed_over, intent_of, server
 from bennu.phases.section_errors import NotNow, refusal
 from bennu.phases.take_over import connection_name, take_over
@@ -31,14 +31,14 @@ class HandOver(Step):
         if announced(world.facts):
             return Seen(False)
         if not world.conf.redis:
-            return Seen(Pointers(world).matches(desired(world, world.rotation.target)), "the pointers name the target")
+            return Seen(Pointers(world).matches(desired(world, world.rotation.target)), "the pointers name the target", released(world))
         source = world.systems.redis(world.rotation.source).observe()
         try:
             target = world.systems.redis(world.rotation.target).observe()
         except DependencyDown:
             return Seen(False, "the target does not answer")  # what may be done without it, the act finds out
         done = handed_over(source, target) and Pointers(world).matches(desired(world, world.rotation.target))
-        return Seen(done, "the target is master and the source follows it")
+        return Seen(done, "the target is master and the source follows it", released(world))
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Hand over, or resume what an earlier holder began."""
@@ -51,7 +51,7 @@ class HandOver(Step):
             try:
                 with _connected(world) as hands:
                     effect = Section(world, pen, hands, figures).run(resume=attempt > 0 or announced(world.facts))
-                    return Effect({**effect.facts, **closed(world.facts)})
+                    return Effect({**effect.facts, **closed(world.facts), **released(world)})
             except NotNow as late:
                 # A burst of writes or a save passes; a link that is too slow does not.
                 if attempt + 1 == world.policy.switchover_tries:
@@ -126,4 +126,4 @@ def _pointer_alone(world: World, pen: Pen) -> Effect:
     source = world.rotation.source
     pointers.flip({source: wanted[source]})
     pointers.flip({world.rotation.target: wanted[world.rotation.target]})
-    return Effect({"pause.ms": "0"} | closed(world.facts, BY_POINTER))
+    return Effect({"pause.ms": "0"} | closed(world.facts, BY_POINTER) | released(world))

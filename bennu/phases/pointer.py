@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from bennu.core.clusters import Colour
+from bennu.core.switchover import RELEASED
 from bennu.errors import DependencyDown, LockLost
 from bennu.manifests import traffic_state, tree, write_service
 from bennu.phases import warm_directory
@@ -187,6 +188,11 @@ def answering(world: World) -> Pointers:
     except DependencyDown:
         return Pointers(world, world.rotation.source)
     return both
+
+
+def released(world: World) -> dict[str, str]:
+    """The journal's fact that the authority has moved, now."""
+    return {RELEASED: world.systems.clock.wall().isoformat(timespec="milliseconds")}
 
 
 def desired(world: World, master: Colour, *, maintenance: bool = False) -> dict[Colour, Said]:

@@ -10,11 +10,12 @@ It begins with the history that S4 notes: before it, the target's Redis is a str
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 from bennu.core.clusters import Colour
 from bennu.core.invariants import Master, at_once
 from bennu.core.states import Direction, State
-from bennu.core.switchover import stray_bytes
+from bennu.core.switchover import RELEASED, stray_bytes
 from bennu.errors import BennuError, SplitBrainError
 from bennu.phases.base import World
 from bennu.phases.kinds import CONFIGMAP
@@ -25,6 +26,17 @@ from bennu.ports.kubernetes import Ref
 _NEXT = (
     "decide which side's writes to keep before anything is attached or resumed (docs/switchover.md, \"Two masters\"); 'bennu rotate status --why' shows both"
 )
+
+
+def left_to_watch(world: World) -> float:
+    """Seconds for which a watch is still due after the hand-over, by the instant that the journal has of its release: never more than ``watch_after_release_s``, whatever two machines' clocks
+    say, and 0 where none was handed over.
+    """
+    begun, whole = world.facts.get(RELEASED), world.policy.watch_after_release_s
+    if not begun:
+        return 0.0
+    passed = (world.systems.clock.wall() - datetime.fromisoformat(begun)).total_seconds()
+    return min(whole, max(0.0, whole - passed))
 
 
 def giving(world: World, direction: Direction) -> Colour:
@@ -48,12 +60,10 @@ def masters(world: World) -> tuple[Master, ...]:
 
 
 class MasterWatch:
-    """What one run's watch remembers between two looks: who was master, and when the authority last moved (boot time; None = not in this run)."""
+    """What one run's watch remembers between two looks: who was master, and which pointer claimed to be."""
 
     def __init__(self) -> None:
-        self.moved_at: float | None = None
         self._before: tuple[Master, ...] = ()
-        self._master: Colour | None = None
         self._pointers: dict[Colour, str] = {}
 
     def look(self, world: World, direction: Direction) -> SplitBrainError | None:
@@ -66,7 +76,6 @@ class MasterWatch:
         if not found and len(self._before) > 1:
             before, self._before = self._before, masters(world)
             found = at_once(before, self._before, history)
-        self._moved(world)
         return _fenced(world, found, giving(world, direction)) if found else None
 
     def look_at_pointers(self, world: World, state: State, direction: Direction) -> SplitBrainError | None:
@@ -76,12 +85,6 @@ class MasterWatch:
         stayed = [colour for colour, version in claims.items() if self._pointers.get(colour) == version]
         self._pointers = claims
         return _contradicted(world, giving(world, direction)) if len(stayed) > 1 else None
-
-    def _moved(self, world: World) -> None:
-        if len(self._before) == 1:
-            if self._master not in (None, self._before[0].colour):
-                self.moved_at = world.systems.clock.boot()
-            self._master = self._before[0].colour
 
 
 def _fenced(world: World, found: tuple[Master, ...], colour: Colour) -> SplitBrainError:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from bennu.core.states import State
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
-from bennu.errors import BennuError
-from bennu.phases.single_master import MasterWatch
+from bennu.errors import BennuError, Interrupted, LockLost, Paused, RolledBack
+from bennu.phases.single_master import MasterWatch, left_to_watch
 
 Look = Callable[[], BennuError | None]
 
@@ -42,16 +42,33 @@ def raised(engine: Engine, found: BennuError | None) -> None:
 
 @contextmanager
 def watched(engine: Engine) -> Iterator[Engine]:
-    """Watch while the context is open; after a run that ended, until ``watch_after_release_s`` after the authority moved. Raises what was found after the run's end."""
+    """Watch while the context is open, and as long as ``staying`` says. Raises what was found after the run's end."""
     watch, over = MasterWatch(), threading.Event()
     for look in looks(engine, watch):
         threading.Thread(target=_looking, args=(engine, look, over), name="bennu-single-master", daemon=True).start()
     try:
-        # A run that pauses makes way at once: whoever goes on from there, or back, watches again.
-        yield engine
-        stay(engine, watch)
+        with staying(engine):
+            yield engine
     finally:
         over.set()
+
+
+@contextmanager
+def staying(engine: Engine) -> Iterator[Engine]:
+    """Hold a run that ends until ``watch_after_release_s`` after the hand-over, also where it ends by an error from PROMOTED on, which it says first. A run that pauses, was stopped by a signal
+    or lost its lock makes way at once: whoever goes on from there, or back, watches again.
+    """
+    try:
+        yield engine
+    except (Paused, RolledBack, Interrupted, LockLost):
+        raise
+    except BennuError as error:
+        if engine.state.number >= State.PROMOTED.number and engine.lookout.alarm.error is None and left_to_watch(engine.as_of_now()):
+            engine.talk(Progress(Mark.WARN, engine.state, text=error.message))
+            with suppress(KeyboardInterrupt):
+                stay(engine)
+        raise
+    stay(engine)
 
 
 def _looking(engine: Engine, look: Look, over: threading.Event) -> None:
@@ -66,15 +83,16 @@ def _looking(engine: Engine, look: Look, over: threading.Event) -> None:
         over.wait(engine.world.policy.watch_s)
 
 
-def stay(engine: Engine, watch: MasterWatch) -> None:
+def stay(engine: Engine) -> None:
     """Wait until the watch may end, where the old master was not taken down. Raises what is found meanwhile."""
     clock, policy, spans = engine.world.systems.clock, engine.world.policy, engine.lookout.journal.standing.spans
-    if watch.moved_at is None or (spans and spans[-1].state is State.DRAINING):
+    left = left_to_watch(engine.as_of_now())
+    if engine.state is State.IDLE_STABLE and spans and spans[-1].state is State.DRAINING:
         return
-    end = watch.moved_at + policy.watch_after_release_s
-    if clock.boot() < end:
-        left = f"{end - clock.boot():.0f} s more, until {policy.watch_after_release_s:.0f} s after the hand-over; ^C ends it"
-        engine.talk(Progress(Mark.TALK, engine.state, text=f"the Redis of both clusters are watched for {left}"))
+    if left:
+        words = f"{left:.0f} s more, until {policy.watch_after_release_s:.0f} s after the hand-over; ^C ends it"
+        engine.talk(Progress(Mark.TALK, engine.state, text=f"the Redis of both clusters are watched for {words}"))
+    end = clock.boot() + left
     while clock.boot() < end:
         engine.lookout.alarm.answer()
         clock.wait(policy.poll_s)

@@ -19,13 +19,13 @@ from bennu.engine.journal import Holder, Journal
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
-from bennu.errors import BennuError, LockLost, Paused
+from bennu.errors import BennuError, LockLost
 from bennu.phases.base import Rotation
 from bennu.phases.single_master import MasterWatch
 from bennu.ports.repository import Request
 from bennu.wiring import Options, Session, cleaning, resumed, started
 from bennu.wiring.systems import Built
-from bennu.wiring.watching import looks, raised, stay
+from bennu.wiring.watching import looks, raised, staying
 from tests.sim import fleet
 from tests.sim.memory_requests import MemoryRequestBox
 from tests.sim.seams import Killed, Taps, systems
@@ -136,12 +136,8 @@ class SimSession(Session):
 
         self._clock.look = look
         self.looks.append(look)
-        try:
+        with staying(engine):
             yield engine
-        except Paused:
-            stay(engine, watch)
-            raise
-        stay(engine, watch)
 
 
 @dataclass

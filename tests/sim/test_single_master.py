@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -15,7 +16,7 @@ from bennu.errors import SplitBrainError
 from bennu.phases.kinds import CONFIGMAP
 from bennu.ports.kubernetes import Ref
 from tests.sim.controllers_node import PARKED
-from tests.sim.pilot import BOB, POLICY, Pilot, at_rest, during, entered, universe, until
+from tests.sim.pilot import BOB, POLICY, Pilot, at_rest, during, entered, fresh_take, universe, until
 from tests.sim.seams import Taps
 from tests.sim.universe import Kit, Universe
 
@@ -118,6 +119,71 @@ def test_two_pointers_with_the_authority_end_the_run_and_one_is_taken_back() -> 
     assert outcome.code == 7, outcome
     assert "is true in payments/global-traffic-state of both" in str(outcome.error)
     assert world.pointer(Colour.BLUE)["IS_WRITE_MASTER"] == "false"
+
+
+KEEP = Wishes(auto_promote=True, keep_source=True)
+LONG = replace(POLICY, watch_after_release_s=120, dns_timeout_s=30)
+
+
+def promoted(world: Universe) -> None:
+    """A process that dies when it enters S7."""
+    pilot = Pilot(world, policy=LONG)
+    pilot.watch = until(State.PROMOTED)
+    pilot.start(KEEP, options=("keep-source",))
+
+
+def since_release(world: Universe) -> float:
+    """Seconds since the authority moved, by the journal."""
+    begun = Pilot(world).session.standing().facts["released.at"]
+    return (world.clock.wall() - datetime.fromisoformat(begun)).total_seconds()
+
+
+@pytest.mark.parametrize("runs", ["one", "killed and resumed", "taken over", "ended by an error"])
+def test_a_kept_source_is_watched_until_two_minutes_after_the_release_whoever_sees_the_end_of_it(runs: str) -> None:
+    world = universe(FAST)
+    if runs == "one":
+        outcome = Pilot(world, policy=LONG).start(KEEP, options=("keep-source",))
+    else:
+        promoted(world)
+        if runs == "ended by an error":
+            world.dns.silent.add("authoritative")
+        outcome = fresh_take(world, BOB, KEEP, policy=LONG) if runs == "taken over" else Pilot(world, policy=LONG).resume(KEEP)
+    assert outcome.code == (5 if runs == "ended by an error" else 0), outcome
+    assert 119 <= since_release(world) <= 123
+
+
+def test_two_minutes_after_the_release_a_resume_waits_for_nobody() -> None:
+    world = universe(FAST)
+    promoted(world)
+    world.dns.silent.add("authoritative")
+    assert Pilot(world, policy=LONG).resume(KEEP).code == 5
+    world.dns.silent.clear()
+    outcome = Pilot(world, policy=LONG).resume(KEEP)
+    assert outcome.error is None, outcome
+    assert not [progress.text for progress in outcome.progress if "are watched for" in progress.text]
+
+
+def test_a_run_that_ended_by_an_error_after_the_hand_over_still_finds_two_masters_and_ends_by_them() -> None:
+    world = universe(FAST)
+    promoted(world)
+    world.dns.silent.add("authoritative")
+    world.clock.after(90, lambda: promoted_by_hand(world, Colour.BLUE))
+    outcome = Pilot(world, policy=LONG).resume(KEEP)
+    assert outcome.code == 7, outcome
+    assert [progress.text for progress in outcome.progress if progress.mark is Mark.WARN and "waited" in progress.text]
+    assert world.servers[Colour.BLUE].state.master == PARKED
+
+
+@pytest.mark.parametrize("stopped", ["paused", "signal"])
+def test_a_run_that_makes_way_after_the_hand_over_makes_it_at_once(stopped: str) -> None:
+    world = universe(FAST)
+    promoted(world)
+    pilot = Pilot(world, policy=LONG)
+    if stopped == "signal":
+        pilot.watch = during("promoted.ttl", lambda engine: engine.lookout.stop.set(2))
+    outcome = pilot.resume(replace(KEEP, stop_after=State.PROMOTED))
+    assert outcome.code == (130 if stopped == "signal" else 10), outcome
+    assert since_release(world) < 30
 
 
 def test_a_kept_source_is_watched_for_a_while_after_the_rotation() -> None:
