@@ -16,7 +16,7 @@ from bennu.errors import DependencyDown
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
 from bennu.phases.pointer import Pointers, answering, desired, released
 from bennu.phases.section import Hands, Section, handed_over, intent_of, server
-from bennu.phases.section_errors import NotNow, refusal
+from bennu.phases.section_errors import NotNow, refusal, roles
 from bennu.phases.take_over import connection_name, take_over
 
 
@@ -110,12 +110,13 @@ def _source_alone(world: World, pen: Pen, facts: Mapping[str, str]) -> NoReturn:
     pointers, redis = answering(world), world.systems.redis(world.rotation.source)
     with redis.critical(connection_name(world)) as source:
         take_over(world, pen, pointers, world.rotation.source)
-        decision = decide(server(source.observe()), None, intent_of(facts), pointers.names(world.rotation.target))
+        seen, named = source.observe(), pointers.names(world.rotation.target)
+        decision = decide(server(seen), None, intent_of(facts), named)
         if decision.todo is Todo.RETRY:
             source.unpause()
             pointers.flip(desired(world, world.rotation.source))
             raise StepAborted(decision.why)
-    raise refusal(decision)
+    raise refusal(decision, roles(seen, None, named=named))
 
 
 def _pointer_alone(world: World, pen: Pen) -> Effect:

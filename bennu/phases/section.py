@@ -31,7 +31,7 @@ from bennu.phases.data_syncing import mirror_address
 from bennu.phases.fence_manifest import carries_alone, is_armed
 from bennu.phases.pointer import OBJECTS, Pointers, desired, sets_maintenance
 from bennu.phases.redis_pod import by_manifest
-from bennu.phases.section_errors import NotNow, nothing_held_back, only_forward, refusal, restarted_armed
+from bennu.phases.section_errors import NotNow, nothing_held_back, only_forward, refusal, restarted_armed, roles
 from bennu.phases.take_over import take_over
 from bennu.ports.redis import Address, Critical, Following, Observation
 
@@ -142,7 +142,7 @@ class Section:
             with only_forward():
                 self._tell_apps()
                 return self._released()
-        raise refusal(decision)
+        raise refusal(decision, roles(self._hands.source.observe(), self._hands.target.observe(), named=self._pointers.names(self._world.rotation.target)))
 
     # The passes
 

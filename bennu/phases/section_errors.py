@@ -58,10 +58,26 @@ def promoted_and_parked(source: Observation, target: Observation) -> OperatorNee
     )
 
 
-def refusal(decision: Decision) -> BennuError:
-    """A decision that no machine should go on from, as the error that says so."""
+def roles(source: Observation, target: Observation | None, *, named: bool) -> str:
+    """Who accepts writes, and whom the pointers name, in words: what a run that decides nothing has found, or left. *target* None: it cannot be read."""
+    other = "the target cannot be read" if target is None else "the target is master" if target.is_master else "the target is its replica"
+    if source.is_master:
+        found = f"the source is master; {other}"
+    elif target is None:
+        found = f"the source is fenced; {other}: nobody is known to accept writes, and none is lost"
+    else:
+        found = (
+            f"the source is fenced; {other}"
+            if target.is_master
+            else "the source is fenced, and the target is no master: nobody accepts writes, and none is lost"
+        )
+    return f"{found}; {'a pointer names the target' if named else 'no pointer names the target'}"
+
+
+def refusal(decision: Decision, changed: str = NOTHING) -> BennuError:
+    """A decision that no machine should go on from, as the error that says so. *changed*: how things stand, as ``roles`` words it."""
     if decision.todo is Todo.DIVERGENT:
-        return DurableStateError(decision.why, next_step="bennu rotate status --why")
+        return DurableStateError(decision.why, changed=changed, next_step="bennu rotate status --why")
     if decision.todo is Todo.UNREACHABLE:
-        return DependencyDown(decision.why, next_step="make both Redis servers reachable, then 'bennu rotate resume'")
-    return OperatorNeeded(decision.why, next_step="bennu rotate status --why")
+        return DependencyDown(decision.why, changed=changed, next_step="make both Redis servers reachable, then 'bennu rotate resume'")
+    return OperatorNeeded(decision.why, changed=changed, next_step="bennu rotate status --why")

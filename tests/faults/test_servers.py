@@ -14,6 +14,7 @@ from tests.faults.tool import Stop
 pytestmark = pytest.mark.faults
 
 BEFORE_THE_PROMOTION = ["source.pause", "target.reaches", "source.fence"]
+BEHIND_THE_FENCE = [Stop("target.reaches", 2, signal="SIGSTOP"), Stop("target.make_master", signal="SIGSTOP")]
 
 
 @pytest.mark.parametrize("point", BEFORE_THE_PROMOTION)
@@ -38,6 +39,28 @@ def test_a_target_that_freezes_before_its_promotion_gives_the_source_back(case: 
     assert tool.ended() == 5, tool.story()
     case.users_go_on()
     assert case.named() is case.source
+    case.target.thaw()
+    case.finish()
+    assert sound(case.judged(), "target")
+
+
+@pytest.mark.parametrize("point", BEHIND_THE_FENCE, ids=str)
+def test_a_target_that_freezes_between_proof_and_promotion_is_decided_when_it_can_be_read(case: Case, point: Stop) -> None:
+    tool = case.held(point)
+    case.target.freeze()
+    tool.wake()
+    # Before the proof was read it may have been missed: then the fence was taken back. Once the promotion went out, nobody can tell whether it arrived.
+    assert tool.ended() in ((8,) if point.call == "target.make_master" else (5, 8)), tool.story()
+    if case.source.role()[0] == "master":
+        case.users_go_on()
+        assert case.named() is case.source
+        assert "the source is" in tool.end["changed"], tool.end
+    else:
+        assert case.named() is case.target
+        assert "the source is fenced; the target cannot be read: nobody is known to accept writes" in tool.end["changed"], tool.end
+        assert "a pointer names the target" in tool.end["changed"], tool.end
+        # Run again with the target as it is: still nobody decides.
+        assert case.tool().ended() == 8, case.tools[-1].story()
     case.target.thaw()
     case.finish()
     assert sound(case.judged(), "target")
