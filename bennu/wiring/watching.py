@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from bennu.core.states import State
+from bennu.engine.journal import Journal
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
 from bennu.errors import BennuError, Interrupted, LockLost, Paused, RolledBack
@@ -84,7 +85,7 @@ def _looking(engine: Engine, look: Look, over: threading.Event) -> None:
 
 
 def stay(engine: Engine) -> None:
-    """Wait until the watch may end, where the old master was not taken down. Raises what is found meanwhile."""
+    """Wait until the watch may end, where the old master was not taken down, or until somebody else leads. Raises what is found meanwhile."""
     clock, policy, spans = engine.world.systems.clock, engine.world.policy, engine.lookout.journal.standing.spans
     left = left_to_watch(engine.as_of_now())
     if engine.state is State.IDLE_STABLE and spans and spans[-1].state is State.DRAINING:
@@ -92,8 +93,20 @@ def stay(engine: Engine) -> None:
     if left:
         words = f"{left:.0f} s more, until {policy.watch_after_release_s:.0f} s after the hand-over; ^C ends it"
         engine.talk(Progress(Mark.TALK, engine.state, text=f"the Redis of both clusters are watched for {words}"))
-    end = clock.boot() + left
+    end, asked = clock.boot() + left, clock.boot()
     while clock.boot() < end:
         engine.lookout.alarm.answer()
+        if clock.boot() - asked >= policy.request_poll_s:
+            asked = clock.boot()
+            if _led_by_another(engine.lookout.journal):
+                return
         clock.wait(policy.poll_s)
     engine.lookout.alarm.answer()
+
+
+def _led_by_another(journal: Journal) -> bool:
+    """Whether somebody has taken the lock that this run let go of: they watch themselves, and what they move is no finding."""
+    with suppress(BennuError):
+        journal.refresh()
+    lock = journal.standing.lock
+    return lock is not None and lock.epoch != journal.epoch

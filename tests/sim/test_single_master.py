@@ -9,6 +9,7 @@ import pytest
 
 from bennu.core.clusters import Colour
 from bennu.core.states import State
+from bennu.engine import lock
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
@@ -172,6 +173,20 @@ def test_a_run_that_ended_by_an_error_after_the_hand_over_still_finds_two_master
     assert outcome.code == 7, outcome
     assert [progress.text for progress in outcome.progress if progress.mark is Mark.WARN and "waited" in progress.text]
     assert world.servers[Colour.BLUE].state.master == PARKED
+
+
+def test_a_run_that_ended_by_an_error_makes_way_when_somebody_else_leads() -> None:
+    world = universe(FAST)
+    promoted(world)
+    world.dns.silent.add("authoritative")
+
+    def taken() -> None:
+        lock.take(Pilot(world, BOB).session.journal)
+
+    world.clock.after(60, taken)
+    outcome = Pilot(world, policy=LONG).resume(KEEP)
+    assert outcome.code == 5, outcome
+    assert since_release(world) < 90
 
 
 @pytest.mark.parametrize("stopped", ["paused", "signal"])
