@@ -190,10 +190,9 @@ def gone_on(here: Rehearsal, *words: str) -> Said:
 
 def test_an_arm_that_was_left_over_is_found_and_undone_where_the_switchover_is_given_up(here: Rehearsal, straggler: Straggler) -> None:
     assert finding(here, "redis.armed")["verdict"]["answer"] == "open"
-    said = here.start("--stop-after", "TRAFFIC_CANARY")
-    assert said.code == 10, said.err
-    before = identity(here, "blue")
-    with here.second_terminal("rotate", "resume", "--no-input", "--auto-promote") as run:
+    with here.second_terminal("rotate", "start", "--yes", "--no-input", "--auto-promote") as run:
+        run.until_says("S6 SWITCHOVER_LOCKED")
+        before = identity(here, "blue")
         run.until_says(ARMED)
         run.kill()
         run.end()
