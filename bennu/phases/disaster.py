@@ -15,10 +15,10 @@ from bennu.core.switchover import ALONE, BY_POINTER, announced, closed
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
+from bennu.phases.critical_servers import PARKING
 from bennu.phases.gone import answers
 from bennu.phases.kinds import DEPLOYMENT, NODE, POD, SERVICE, STATEFULSET, labels_of, wanted
 from bennu.phases.pointer import Pointers, desired, released
-from bennu.phases.section import PARKING
 from bennu.phases.section_errors import only_forward
 from bennu.phases.stray_writes import accepted
 from bennu.phases.take_over import connection_name, take_over

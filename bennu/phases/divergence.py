@@ -15,10 +15,10 @@ from bennu.core.switchover import PAST_LINK, announced, closed, stray_bytes
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, StoppedSafe
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
+from bennu.phases.critical_servers import PARKING, Hands, server
 from bennu.phases.data_syncing import mirror_address
 from bennu.phases.pointer import Pointers, desired
 from bennu.phases.redis_pod import by_manifest
-from bennu.phases.section import PARKING, Hands, server
 from bennu.phases.section_errors import only_forward
 from bennu.phases.stray_writes import accepted, bytes_in_words, kept
 from bennu.phases.take_over import connection_name, take_over

@@ -14,8 +14,9 @@ from bennu.core.switchover import BY_POINTER, Todo, announced, closed, decide
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
+from bennu.phases.critical_servers import Hands, handed_over, intent_of, server
 from bennu.phases.pointer import Pointers, answering, desired, released
-from bennu.phases.section import Hands, Section, handed_over, intent_of, server
+from bennu.phases.section import Section
 from bennu.phases.section_errors import NotNow, refusal, roles
 from bennu.phases.take_over import connection_name, take_over
 

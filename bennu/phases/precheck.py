@@ -11,6 +11,7 @@ from bennu.core.precheck import precheck
 from bennu.core.surroundings import Surroundings
 from bennu.core.verdict import Verdict, failed, opened, worst
 from bennu.phases.base import GateStep, World
+from bennu.phases.critical_servers import server
 from bennu.phases.data_syncing import is_mirror, lag_point
 from bennu.phases.fence_manifest import may_arm
 from bennu.phases.flipped_variant import rolls_nothing
@@ -19,7 +20,6 @@ from bennu.phases.mesh_linking import view
 from bennu.phases.operators import role_givers
 from bennu.phases.reconciled import answered, applied, hurry
 from bennu.phases.redis_pod import by_manifest, rewrite_outlives
-from bennu.phases.section import server
 from bennu.ports.redis import Credential, Observation
 
 

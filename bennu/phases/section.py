@@ -13,60 +13,32 @@ written is tried again after the epoch on it was read again, and what still fail
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from datetime import datetime
 from threading import Barrier
 
 from bennu.core.invariants import SPLIT_BRAIN, lag_threshold
 from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
-from bennu.core.switchover import Decision, Intent, Server, Todo, decide, may_attach, stray_bytes
+from bennu.core.switchover import Decision, Todo, decide, may_attach, stray_bytes
 from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded, ReplicationLagError, SplitBrainError, StoppedSafe
 from bennu.phases import stray_writes
 from bennu.phases.app_pointer import slowest_reading
 from bennu.phases.base import Effect, Pen, StepAborted, World
+from bennu.phases.critical_servers import PARKING, Hands, handed_over, intent_of, server
 from bennu.phases.data_syncing import mirror_address
 from bennu.phases.fence_manifest import carries_alone, is_armed
 from bennu.phases.pointer import OBJECTS, Pointers, desired, sets_maintenance
 from bennu.phases.redis_pod import by_manifest
 from bennu.phases.section_errors import NotNow, nothing_held_back, only_forward, refusal, restarted_armed, roles
 from bennu.phases.take_over import take_over
-from bennu.ports.redis import Address, Critical, Following, Observation
+from bennu.phases.verification import verified
+from bennu.ports.redis import Following, Observation
 
-# Nothing listens on port 1 of the loopback. The source must not be given the target's address before the promotion: were the target behind, the source would be
-# answered FULLRESYNC and wipe itself (measured, facts.md).
-PARKING = Address("127.0.0.1", 1)
 # The target is asked this many times in a round trip, but not so often that a server on loopback has no time for anything else.
 _LOOKS = 16
 _SHORTEST_S, _LONGEST_S = 0.0003, 0.005
 _TELL_AGAIN_S = 0.2  # doubled each time
-
-
-def server(seen: Observation) -> Server:
-    """An observation as the decisions take it."""
-    return Server(seen.is_master, seen.link_up, seen.run_id, seen.replid, seen.replid2, seen.offset, seen.second_offset)
-
-
-def handed_over(source: Observation, target: Observation) -> bool:
-    """Whether the target is master and the source its connected replica, in one history."""
-    return target.is_master and not source.is_master and source.link_up and source.replid == target.replid
-
-
-def intent_of(facts: Mapping[str, str]) -> Intent | None:
-    """The intent that the journal holds, None where none is open."""
-    if facts.get("intent.open") != "true":
-        return None
-    return Intent(facts["intent.replid"], facts["intent.source_run_id"], facts["intent.target_run_id"], facts.get("intent.withdrawn", ""))
-
-
-@dataclass(frozen=True)
-class Hands:
-    """The two connections of the critical section."""
-
-    source: Critical
-    target: Critical
 
 
 class Section:
@@ -110,7 +82,7 @@ class Section:
         """What that pass may have died before. How long writes had waited is not known any more."""
         with only_forward():
             self._hands.source.cut_clients()
-            self._verify()
+            verified(self._world, self._pen, self._hands)
         self._pen.tell("the target is master and the source follows it: an earlier run had done it")
         return Effect(self._figures | {"intent.open": "false", SPLIT_BRAIN: "false"})
 
@@ -132,6 +104,7 @@ class Section:
             self._back_to_source()
             raise StepAborted(decision.why)
         if todo is Todo.PROMOTE:
+            self._written(decision)
             return self._from_promotion()
         if todo is Todo.FENCE_SOURCE:
             self._fence_a_second_master()
@@ -143,6 +116,21 @@ class Section:
                 self._tell_apps()
                 return self._released()
         raise refusal(decision, roles(self._hands.source.observe(), self._hands.target.observe(), named=self._pointers.names(self._world.rotation.target)))
+
+    def _written(self, decision: Decision) -> None:
+        """A holder that died between a fence that could not be written and its taking back left a source that a restart would open: it is written now, or taken back where nothing was promoted."""
+        if by_manifest(self._world):
+            return
+        # Safe to repeat: a parked server stays parked.
+        fenced, target = self._hands.source.fence(PARKING), self._hands.target.position()
+        if fenced.persisted:
+            return
+        words = "the fence can not be written to the source's configuration: a restart would come back writable"
+        promoted = target.is_master or target.replid != self._facts["intent.replid"] or self._pointers.names(self._world.rotation.target)
+        if not promoted:
+            self._back_to_source()
+            raise StepAborted(words)
+        self._pen.tell(f"{words}; {decision.why}: it only goes forward")
 
     # The passes
 
@@ -316,7 +304,7 @@ class Section:
         self._hold_pointers()
         self._hands.source.attach(mirror_address(self._world, self._world.rotation.source, self._world.rotation.target))
         cut = self._hands.source.cut_clients()
-        self._verify()
+        verified(self._world, self._pen, self._hands)
         self._pen.tell(f"writes were paused for {pause:.1f} ms; {cut} connections to the old master were cut")
         return Effect(self._figures | given_up | {"intent.open": "false", SPLIT_BRAIN: "false", "pause.ms": f"{pause:.1f}", "clients.cut": str(cut)})
 
@@ -338,24 +326,6 @@ class Section:
             return measured(self._trips, began=self._began, accepts=self._accepts, told=self._flipped)
         begun = datetime.fromisoformat(self._facts.get("intent.at", self._clock.wall().isoformat()))
         return max(0.0, (self._clock.wall() - begun).total_seconds() * 1000)
-
-    def _verify(self) -> None:
-        """A write on the new master must be read on the old one: the reverse link lives, and a rollback would lose nothing."""
-        key, value = f"bennu:probe:{self._world.rotation.id}", secrets.token_hex(8)
-        try:
-            self._hands.target.write_probe(key, value)
-        except GateRefused as refused:
-            raise OperatorNeeded(
-                f"the new master refuses a write: {refused.message}",
-                changed="the target is master, both pointers name it, and the old master follows it",
-                next_step="free memory there or mend what it names, then bennu rotate resume; bennu rotate rollback goes back without loss",
-            ) from refused
-        deadline = self._clock.boot() + self._world.policy.switchover_timeout_s / 4
-        while self._hands.source.read_probe(key) != value:
-            if self._clock.boot() > deadline:
-                self._pen.tell("the old master does not follow the new one yet: until it does, a rollback would not be lossless")
-                return
-            self._clock.wait(0.02)
 
     # The way back
 

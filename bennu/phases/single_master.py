@@ -18,9 +18,9 @@ from bennu.core.states import Direction, State
 from bennu.core.switchover import RELEASED, stray_bytes
 from bennu.errors import BennuError, SplitBrainError
 from bennu.phases.base import World
+from bennu.phases.critical_servers import PARKING, server
 from bennu.phases.kinds import CONFIGMAP
 from bennu.phases.pointer import Pointers, desired
-from bennu.phases.section import PARKING, server
 from bennu.ports.kubernetes import Ref
 
 _NEXT = (

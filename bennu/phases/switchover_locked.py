@@ -16,6 +16,7 @@ from bennu.manifests import profile_sync, traffic_state, tree
 from bennu.phases import pointer, warm_directory
 from bennu.phases.active_only import Start, Stop
 from bennu.phases.base import Effect, GitStep, Pen, Phase, Seen, Step, World
+from bennu.phases.critical_servers import intent_of
 from bennu.phases.disaster import Alone
 from bennu.phases.fence_manifest import Arm, Disarm
 from bennu.phases.gone import given_up, is_disaster
@@ -25,7 +26,6 @@ from bennu.phases.pointer_back import put_back
 from bennu.phases.precheck import Precheck
 from bennu.phases.reconciled import applied, hurry
 from bennu.phases.redis_pod import by_manifest
-from bennu.phases.section import intent_of
 from bennu.phases.section_errors import promoted_and_parked
 from bennu.phases.snapshot import OPTION, Snapshot
 from bennu.phases.take_over import in_charge
