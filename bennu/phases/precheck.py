@@ -9,7 +9,7 @@ from bennu.core.expiry import Expiry, too_soon
 from bennu.core.gates import link_ready
 from bennu.core.precheck import precheck
 from bennu.core.surroundings import Surroundings
-from bennu.core.verdict import Verdict, failed, opened, worst
+from bennu.core.verdict import Answer, Verdict, failed, opened, worst
 from bennu.phases.base import GateStep, World
 from bennu.phases.critical_servers import server
 from bennu.phases.data_syncing import is_mirror, lag_point
@@ -87,7 +87,7 @@ def _around(world: World, source: Observation, target: Observation) -> Surroundi
         target_replicas=tuple(str(replica.address) for replica in target.replicas),
         target_maxmemory=target.maxmemory,
         source_used_memory=source.used_memory,
-        reverse_reachable=reverse.is_open,
+        reverse_reachable=None if reverse.answer is Answer.UNKNOWN else reverse.is_open,
         lag_bytes=lag_point(world).lower,
         max_lag_bytes=world.policy.max_lag_bytes,
         owners=tuple(owner for colour in (world.rotation.source, world.rotation.target) for owner in role_givers(world, colour)),

@@ -12,13 +12,15 @@ from bennu.core.clusters import Colour, RotationId
 from bennu.core.expiry import Expiry
 from bennu.core.states import State
 from bennu.core.surroundings import Profile
+from bennu.engine.progress import Mark, Progress
+from bennu.engine.run import Engine
 from bennu.phases.base import Rotation, World
 from bennu.phases.data_syncing import is_mirror
 from bennu.phases.kinds import STATEFULSET
 from bennu.ports.kubernetes import Kind
 from bennu.ports.redis import Address
 from tests.sim import fleet
-from tests.sim.pilot import POLICY, Pilot, at_rest, entered, until
+from tests.sim.pilot import POLICY, Pilot, at_rest, entered, gone_on, until
 from tests.sim.universe import PORT, Kit, Universe
 
 FAILOVER = Kind("databases.spotahome.com/v1", "RedisFailover")
@@ -181,3 +183,20 @@ def test_a_mirror_is_known_by_its_ready_address_and_waited_for_without_one() -> 
     world.fate.down.add(Colour.BLUE)
     world.tick()
     assert is_mirror(view, Address("10.0.0.8", 4143), Colour.GREEN, Colour.BLUE) is None
+
+
+def test_a_reverse_link_that_nothing_is_known_of_yet_is_waited_for() -> None:
+    world = entered(State.SWITCHOVER_LOCKED, Kit(weights=(10, 90)))
+    world.fate.unsampled.add(Colour.GREEN)
+    world.tick()
+    words: list[str] = []
+
+    def sampled(engine: Engine, progress: Progress) -> None:
+        if progress.step == "switchover-locked.precheck" and progress.mark is Mark.WAIT:
+            words.append(progress.text)
+            if "whether the source can reach the target is not known yet" in progress.text:
+                world.fate.unsampled.clear()
+
+    assert gone_on(world, sampled).error is None
+    assert any("'bennu clusters health' shows the reverse link" in text for text in words)
+    at_rest(world, Colour.GREEN)

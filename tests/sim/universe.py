@@ -51,9 +51,10 @@ class Kit:
 
 @dataclass
 class Fate:
-    """What tests turn. ``health`` is what the proxies measure at a mirror of the named app; ``down`` are gateways (exporting colour) that do not answer."""
+    """What tests turn. ``health`` is what the proxies measure at a mirror of the named app; ``down`` are gateways (exporting colour) that do not answer, ``unsampled`` those that no metric tells of."""
 
     down: set[Colour] = field(default_factory=set)
+    unsampled: set[Colour] = field(default_factory=set)
     health: dict[str, Traffic] = field(default_factory=dict)
     default_health: Traffic = HEALTHY
     residual: tuple[Client, ...] = ()
@@ -178,6 +179,8 @@ class Universe:
                 if here.up and there_is:
                     controllers_mesh.mirror(here, there, link, alive=alive)
                     self.metrics.gateways[(importing, link)] = alive
+                    if exporting in self.fate.unsampled:
+                        del self.metrics.gateways[(importing, link)]
                 if self.kit.redis:
                     self._wire(importing, exporting, up=there_is and alive)
 
