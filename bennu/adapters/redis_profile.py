@@ -1,6 +1,6 @@
 """What a server lets Bennu do, and what it must have in common with its other half: questions, and the replies as the port's values. Pure.
 
-``ACL DRYRUN`` (Redis 7, Valkey) tries a command for a user without giving it; before it, ``COMMAND INFO`` tells at least whether the command is there under its own name. A question
+``ACL DRYRUN`` (Redis 7, Valkey) tries a command for a user without giving it; for Redis 6.2 the user's own rules are read instead. Before that, ``COMMAND INFO`` tells at least whether the command is there under its own name. A question
 that is not answered is named (``Profile.unasked``): a comparison that did not take place is no likeness.
 """
 
@@ -59,9 +59,9 @@ def trials(replies: Sequence[Reply]) -> tuple[tuple[str, ...], ...]:
 
 def profile(replies: Sequence[Reply], tried: Sequence[Reply]) -> Profile:
     """From the replies to QUESTIONS and to ``trials``."""
-    known, _, users, modules, policy, events, databases = replies
+    known, whom, users, modules, policy, events, databases = replies
     return Profile(
-        refused=tuple(dict.fromkeys([*_missing(known), *_denied(tried)])),
+        refused=tuple(dict.fromkeys([*_missing(known), *_denied(whom, users, tried)])),
         unasked=tuple(dict.fromkeys(_unanswered(replies, tried))),
         users=None if isinstance(users, Refusal) else tuple(_user(line) for line in users),
         modules=() if isinstance(modules, Refusal) else tuple(sorted(_modules(modules))),
@@ -94,12 +94,35 @@ def _unanswered(replies: Sequence[Reply], tried: Sequence[Reply]) -> Iterator[st
         yield "ACL DRYRUN"
 
 
-def _denied(tried: Sequence[Reply]) -> Iterator[str]:
+def _denied(whom: Reply, users: Reply, tried: Sequence[Reply]) -> Iterator[str]:
+    """What the user may not do, by trying; by its own rules where no trial is known (6.2)."""
+    if tried and isinstance(users, list) and all(isinstance(reply, Refusal) and reply.code != "NOPERM" for reply in tried):
+        rules: list[str] = next((line.split(" ")[2:] for line in users if line.split(" ")[1] == whom), [])
+        yield from (f"{_words(command)} (no permission)" for command in NEEDED if _allowed(command, rules) is False)
+        return
     for command, reply in zip(NEEDED, tried, strict=bool(tried)):
-        # An error means that it could not be tried: DRYRUN is not known (6.2), not allowed, or the command is missing, which was said already.
+        # An error means that it could not be tried: it is not allowed, or the command is missing, which is said elsewhere.
         if isinstance(reply, str) and reply != "OK":
-            words = " ".join(command[: 2 if command[0] in {"CLIENT", "CONFIG", "PUBSUB"} else 1])
-            yield f"{words} ({'no permission for key bennu:probe:…' if 'key' in reply else 'no permission'})"
+            yield f"{_words(command)} ({'no permission for key bennu:probe:…' if 'key' in reply else 'no permission'})"
+
+
+def _allowed(command: Sequence[str], rules: Sequence[str]) -> bool | None:
+    """By rules of commands, the last that fits counts. None: a category decides whose commands are not known here."""
+    mine = {command[0].lower(), _words(command).lower().replace(" ", "|")}
+    allowed: bool | None = False
+    for rule in rules:
+        gives, what = rule[0] == "+", rule[1:]
+        if rule[0] not in "+-":
+            continue
+        if what == "@all" or what in mine:
+            allowed = gives
+        elif what.startswith("@") and allowed is not gives:
+            allowed = None
+    return allowed
+
+
+def _words(command: Sequence[str]) -> str:
+    return " ".join(command[: 2 if command[0] in {"CLIENT", "CONFIG", "PUBSUB"} else 1])
 
 
 def _user(line: str) -> User:

@@ -14,13 +14,14 @@ from bennu.core.states import State
 from bennu.core.surroundings import Profile
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
+from bennu.errors import GateRefused
 from bennu.phases.base import Rotation, World
 from bennu.phases.data_syncing import is_mirror
 from bennu.phases.kinds import STATEFULSET
 from bennu.ports.kubernetes import Kind
 from bennu.ports.redis import Address
 from tests.sim import fleet
-from tests.sim.pilot import POLICY, Pilot, at_rest, entered, gone_on, until
+from tests.sim.pilot import POLICY, Pilot, at_rest, entered, gone_on, universe, until
 from tests.sim.universe import PORT, Kit, Universe
 
 FAILOVER = Kind("databases.spotahome.com/v1", "RedisFailover")
@@ -55,6 +56,10 @@ def ending_certificate(world: Universe) -> None:
 
 def unpermitted(world: Universe) -> None:
     world.servers[Colour.GREEN].knobs.profile = Profile(refused=("REPLICAOF (no permission)",))
+
+
+def blind(world: Universe) -> None:
+    world.servers[Colour.GREEN].knobs.profile = Profile(unasked=("ACL LIST", "ACL DRYRUN"), users=None)
 
 
 def locked_out(world: Universe) -> None:
@@ -121,6 +126,7 @@ def test_two_servers_that_trust_each_other_go_through_a_whole_rotation_over_tls(
         (expiring, "log in again"),
         (ending_certificate, "the TLS certificate of redis-blue ends 20"),
         (unpermitted, "REPLICAOF (no permission)"),
+        (blind, "allow Bennu's user +acl|list +acl|dryrun"),
         (locked_out, "masterauth"),
         (chained, "the target follows 10.0.0.77:6379, which is not the source's mirror"),
         (followed, "the target has replicas of its own (10.0.0.78:6379)"),
@@ -200,3 +206,11 @@ def test_a_reverse_link_that_nothing_is_known_of_yet_is_waited_for() -> None:
     assert gone_on(world, sampled).error is None
     assert any("'bennu clusters health' shows the reverse link" in text for text in words)
     at_rest(world, Colour.GREEN)
+
+
+def test_a_source_that_cannot_be_compared_keeps_a_rotation_from_beginning() -> None:
+    world = universe(Kit(weights=(10, 90)))
+    world.servers[Colour.BLUE].knobs.profile = Profile(unasked=("MODULE LIST",))
+    with pytest.raises(GateRefused, match="does not answer MODULE LIST") as refused:
+        Pilot(world).start()
+    assert refused.value.exit_code == 3
