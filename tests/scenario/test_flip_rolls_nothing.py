@@ -13,10 +13,10 @@ import redis
 
 from bennu.lab import spawn
 from bennu.lab.client import ApiClient
-from bennu.lab.controllers.network_endpoints import real_port
 from bennu.lab.controllers.processes_book import survivors
 from bennu.lab.fleet_files import git
 from bennu.phases.kinds import REQUESTED_AT
+from tests.scenario.redis_pods import live, server
 from tests.scenario.rehearsal import Rehearsal, rehearsal
 
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(600)]
@@ -49,27 +49,20 @@ async def _hurried(here: Rehearsal, colour: str) -> None:
             await client.patch(source, {"metadata": {"annotations": {REQUESTED_AT: str(time.time())}}})
 
 
-async def _found(here: Rehearsal, colour: str, api_version: str, kind: str, name: str) -> Any:
-    async with ApiClient.of(here.lab.cluster(colour)) as client:
-        return await client.find(api_version, kind, name, "database")
-
-
 def identity(here: Rehearsal, colour: str) -> Identity:
     """Of the one Redis pod of *colour*."""
-    pod = asyncio.run(_found(here, colour, "v1", "Pod", "redis-0"))
-    port = real_port(pod, 6379)
-    assert port is not None
+    pod = live(here, colour, "v1", "Pod", "redis-0")
     pids = survivors(here.lab.cluster(colour).root / "pids.json")
-    with redis.Redis(port=port, password=(here.lab.root / "redis-password").read_text().strip(), socket_timeout=5) as asked:
-        server: Any = asked.info("server")
+    with server(here, colour) as asked:
+        said: Any = asked.info("server")
     mine = tuple(pid for pid, name in pids.items() if name.startswith("database/redis-0/"))
     assert len(mine) == 1
-    return Identity(pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"], mine, str(server["run_id"]))
+    return Identity(pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"], mine, str(said["run_id"]))
 
 
 def role_in_template(here: Rehearsal, colour: str) -> str:
     """Of the StatefulSet as it stands in the cluster."""
-    found = asyncio.run(_found(here, colour, "apps/v1", "StatefulSet", "redis"))
+    found = live(here, colour, "apps/v1", "StatefulSet", "redis")
     return str(found["spec"]["template"]["metadata"]["annotations"]["acme.test/role"])
 
 
@@ -93,7 +86,7 @@ def applied(here: Rehearsal, colour: str, *, role: str, strategy: str) -> None:
     """Flux has brought both to the StatefulSet."""
 
     def so() -> bool:
-        spec = asyncio.run(_found(here, colour, "apps/v1", "StatefulSet", "redis"))["spec"]
+        spec = live(here, colour, "apps/v1", "StatefulSet", "redis")["spec"]
         annotations = spec["template"]["metadata"].get("annotations") or {}
         return bool((annotations.get("acme.test/role"), spec["updateStrategy"]["type"]) == (role, strategy))
 
