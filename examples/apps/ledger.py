@@ -61,11 +61,13 @@ class Ledger:
 
 
 def run(where: Callable[[], str], moved: threading.Event | None = None) -> None:
-    """Write for ever, and note each acknowledged entry with its time in ACKNOWLEDGED, a file."""
+    """Write for ever, and note each acknowledged entry with its time in ACKNOWLEDGED, a file. EVERY_S: seconds between two entries, none where it is not set."""
     ledger, process = Ledger(where, moved), f"{os.getpid()}-{time.time_ns()}"
+    pace, never = float(os.environ.get("EVERY_S", "0")), threading.Event()
     with Path(os.environ["ACKNOWLEDGED"]).open("a", encoding="utf-8") as acknowledged:
         for number in itertools.count():
             identity = f"{process}-{number}"
             ledger.write(identity)
             acknowledged.write(f"{time.monotonic_ns()} {identity}\n")
             acknowledged.flush()
+            never.wait(pace)
