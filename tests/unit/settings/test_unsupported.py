@@ -243,7 +243,7 @@ def test_wrong_values_are_told_before_what_is_not_supported(tmp_path: Path) -> N
 def test_the_labs_own_settings_load_but_for_the_places_that_it_fills_in(tmp_path: Path, without: str) -> None:
     text = (Path(__file__).parents[3] / "bennu" / "lab" / "fleet" / "bennu.yaml").read_text(encoding="utf-8")
     text = section(text, without=without)
-    for name, value in {"REMOTE": "http://127.0.0.1:1/fleet.git", "LAB": "/tmp/lab", "PROMETHEUS": "2", "DNS": "3"}.items():
+    for name, value in {"REMOTE": "http://127.0.0.1:1/fleet.git", "LAB": "/tmp/lab", "PROMETHEUS": "2", "DNS": "3", "FENCE": "config-rewrite"}.items():
         text = text.replace(f"@@{name}@@", value)
     text = text.replace("@@PROVISIONER@@", "    provisioner: {kind: command, up: [up], down: [down]}")
     (tmp_path / "bennu.yaml").write_text(text, encoding="utf-8")
