@@ -10,7 +10,7 @@ Where nothing was announced in this S6 there is nothing to cut: a holder's first
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from bennu.core.clusters import Colour
 from bennu.core.switchover import announced
@@ -41,15 +41,24 @@ def in_charge(world: World, pen: Pen) -> Iterator[Pointers]:
     pointers = answering(world)
     with ExitStack() as stack:
         if announced(world.facts):
-            reached = _reached(world, stack) if world.conf.redis else ()
-            try:
-                take_over(world, pen, pointers, *reached)
-            except DependencyDown as down:
-                # Most likely the source's API. Nothing follows from the role that is read for the words.
-                down.changed = _stands(world)
-                down.next_step = "bennu rotate resume, which puts back what was left"
-                raise
+            servers = _reached(world, stack) if world.conf.redis else ()
+            with _nothing_decided(world):
+                take_over(world, pen, pointers, *servers)
         yield pointers
+
+
+@contextmanager
+def _nothing_decided(world: World) -> Iterator[None]:
+    """Who cannot be cut off, or told by a pointer, ends it before anything is decided. What the source says of itself is for the operator alone."""
+    try:
+        yield
+    except DependencyDown as down:
+        with suppress(DependencyDown):
+            writable = world.conf.redis and world.systems.redis(world.rotation.source).observe().is_master
+            stands = "the source is writable" if writable else "the source accepts no writes" if world.conf.redis else "the pointers stand as they did"
+            down.changed = f"nothing is decided; {stands}; Flux may still be held off a pointer that says {world.conf.pointer.keys.maintenance}"
+        down.next_step = down.next_step or "bennu rotate resume"
+        raise
 
 
 def _reached(world: World, stack: ExitStack) -> tuple[Colour, ...]:
@@ -69,15 +78,3 @@ def _reached(world: World, stack: ExitStack) -> tuple[Colour, ...]:
                     next_step="make both Redis servers reachable, then 'bennu rotate resume'",
                 ) from error
     return tuple(found)
-
-
-def _stands(world: World) -> str:
-    """How things stand where nothing is decided."""
-    left = f"a pointer may still say {world.conf.pointer.keys.maintenance}, with Flux held off it"
-    if not world.conf.redis:
-        return f"nothing is decided; {left}"
-    try:
-        writable = world.systems.redis(world.rotation.source).observe().is_master
-    except DependencyDown:
-        return f"nothing is decided; whether the source is writable cannot be read; {left}"
-    return f"nothing is decided; {'the source is writable' if writable else 'the source accepts no writes, and none is lost'}; {left}"
