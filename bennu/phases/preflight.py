@@ -281,7 +281,6 @@ CHECKS: tuple[Check, ...] = (
     Check("kubernetes.source", "the source's API", "check groups.<group>.clusters and the kubeconfig", source_answers),
     Check("kubernetes.rights", "what the credentials may do", "docs/architecture.md lists the verbs", may_act),
     Check("flux.running", "Flux at the source", "flux resume kustomization <name>", flux_follows),
-    Check("flux.pace", "how fast Flux is at the source", "docs/switchover.md says what S6 waits for", measured_now),
     Check("mesh.exported", "exported Services", "label the Services in the catalog", exported),
     Check("workloads.declared", "workloads that may run once", "list each under active_only or both in bennu.yaml", workloads_declared),
     Check("workloads.held", "active_only can be held", "set kustomization: beside the workload", held_can_be),
@@ -308,6 +307,8 @@ CHECKS: tuple[Check, ...] = (
     Check("dns.writer", "who writes the records", "mend ExternalDNS' flags, or dns.controller and dns.txt_owner", record_writer),
     Check("provisioner.source", "the source's infrastructure", "import it into the provisioner's state, or --keep-source", source_provisioned),
     Check("target.absent", "the target", "choose another --to, or --adopt to take it as it is", target_absent),
+    # The last: asked to reconcile, Flux puts back what was changed by hand, and the checks before are of the cluster as it was found.
+    Check("flux.pace", "how fast Flux is at the source", "docs/switchover.md says what S6 waits for", measured_now),
 )
 
 
