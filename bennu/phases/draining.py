@@ -9,17 +9,21 @@ from fnmatch import fnmatch
 
 from bennu.core.clusters import Colour
 from bennu.core.gates import drained, none_running
+from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.policy import Policy
 from bennu.core.states import Event, State
+from bennu.core.switchover import stray_bytes
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown, worst
 from bennu.manifests import tree
 from bennu.phases import takedown, warm_directory
 from bennu.phases.active_only import running
 from bennu.phases.base import GateStep, Phase, Step, World
+from bennu.phases.critical_servers import server
 from bennu.phases.gone import gone
 from bennu.phases.kinds import PVC, STATEFULSET, name_of, namespace_of
 from bennu.phases.promoted import answers, balancer
 from bennu.phases.reconciled import FluxStep
+from bennu.phases.stray_writes import bytes_in_words
 from bennu.ports.repository import Edit
 from bennu.settings import WorkloadSettings
 
@@ -55,7 +59,16 @@ def authority(world: World) -> Verdict:
     if gone(world, world.rotation.source):
         return opened(f"the target has the authority; {world.rotation.source.cluster} does not answer, and was given up by name")
     source = world.systems.redis(world.rotation.source).observe()
-    return failed("the source's Redis is a master") if source.is_master else opened("the target has the authority")
+    if source.is_master:
+        return failed("the source's Redis is a master")
+    if world.facts.get(SPLIT_BRAIN) == "true":
+        stray = stray_bytes(server(source), server(target))
+        if stray != 0:
+            return failed(
+                f"two masters were seen, and the source's Redis holds {bytes_in_words(stray)} that the target lacks: save what is to last (redis-cli --rdb),"
+                " then have it follow the target by hand (REPLICAOF); it is taken down only then"
+            )
+    return opened("the target has the authority")
 
 
 def residual(world: World, colour: Colour) -> Verdict:

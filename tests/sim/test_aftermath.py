@@ -109,3 +109,25 @@ def test_a_pointer_that_was_taken_back_is_not_called_an_authority() -> None:
     again = Pilot(world).resume()
     assert again.code == 7, again
     assert "cluster-blue accepts no writes" in said(again).message
+
+
+def test_a_source_that_alone_holds_writes_is_not_taken_down_after_two_masters() -> None:
+    world = entered(State.PROMOTED, FAST)
+    blue, green = world.servers[Colour.BLUE], world.servers[Colour.GREEN]
+
+    def opened_by_hand() -> None:
+        promoted_by_hand(world, Colour.BLUE)
+        blue.client_write("only-here", "1")
+
+    pilot = Pilot(world)
+    pilot.watch = during("promoted.ttl", lambda engine: opened_by_hand())
+    assert pilot.resume().code == 7
+    outcome = Pilot(world, BOB).resume()
+    assert (outcome.code, outcome.standing.state) == (5, State.DRAINING), outcome
+    assert "REPLICAOF" in said(outcome).message
+    assert "only-here" in blue.state.keys
+    assert world.clusters[Colour.BLUE].up
+    # An operator has saved what is to last: the source follows the target again, and may go.
+    blue.follow(green.address)
+    assert Pilot(world, BOB).resume().code == 0
+    assert not world.clusters[Colour.BLUE].up
