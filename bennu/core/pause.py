@@ -24,37 +24,43 @@ class RoundTrips:
 
 @dataclass(frozen=True)
 class Prediction:
-    """``redis`` until the target accepts writes, ``pointer`` what telling the apps adds, ``apps`` what the slowest app, by name, takes to hear of it."""
+    """``redis`` until the target accepts writes, ``pointer`` what telling the apps adds, ``apps`` what the slowest app, by name, takes to hear of it, ``announced`` how long before the pause the
+    apps that obey MAINTENANCE_MODE have stopped already.
+    """
 
     redis: float
     pointer: float
     apps: float = 0.0
     slowest: str = ""
+    announced: float = 0.0
 
     @property
     def total(self) -> float:
         """From the first write held back to the first one accepted by the new master."""
-        return self.redis + self.pointer + self.apps
+        return self.announced + self.redis + self.pointer + self.apps
 
     def words(self) -> str:
         """For an operator."""
         apps = f", {self.slowest} {self.apps:.0f} ms" if self.slowest else ""
-        return f"{self.total:.0f} ms (Redis {self.redis:.0f} ms, pointers {self.pointer:.0f} ms{apps})"
+        announced = f"announcement {self.announced:.0f} ms, " if self.announced else ""
+        return f"{self.total:.0f} ms ({announced}Redis {self.redis:.0f} ms, pointers {self.pointer:.0f} ms{apps})"
 
 
-def predicted(trips: RoundTrips, *, apps: float = 0.0, slowest: str = "") -> Prediction:
-    """The pause as a client of the source will see it. Half a round trip is the way there."""
+def predicted(trips: RoundTrips, *, apps: float = 0.0, slowest: str = "", announces: bool = False) -> Prediction:
+    """The pause as a client of the source will see it. Half a round trip is the way there. *announces*: both pointers say MAINTENANCE_MODE first, and are waited for."""
     paused = trips.source / 2
     caught_up = max(trips.source, paused + trips.target / 2)
     proved = max(caught_up + trips.source, caught_up + trips.source / 2 + trips.target / 2)
     promoted = proved + trips.target / 2
     told = proved + trips.pointer + trips.source / 2
-    return Prediction(promoted - paused + SERVERS_MS, max(0.0, told - promoted), apps, slowest)
+    return Prediction(promoted - paused + SERVERS_MS, max(0.0, told - promoted), apps, slowest, trips.pointer if announces else 0.0)
 
 
-def measured(trips: RoundTrips, *, began: float, accepts: float, told: float) -> float:
-    """The same span afterwards, from instants of the tool's clock in seconds: the pause sent, the promotion answered, the clients let go. Ways there and back as in ``predicted``, so that both compare."""
-    held_from = began * 1000 + trips.source / 2
+def measured(trips: RoundTrips, *, began: float, accepts: float, told: float, announced: float | None = None) -> float:
+    """The same span afterwards, from instants of the tool's clock in seconds: the pause sent, the promotion answered, the clients let go; *announced* is when the pointers began to say
+    MAINTENANCE_MODE, None where they did not. Ways there and back as in ``predicted``, so that both compare.
+    """
+    held_from = began * 1000 + trips.source / 2 if announced is None else announced * 1000
     return max(accepts * 1000 - trips.target / 2, told * 1000 - trips.source / 2) - held_from
 
 

@@ -56,6 +56,7 @@ class Section:
         self._pause_ms = 0
         self._carried = False  # by the manifest alone, where CONFIG REWRITE has no file
         self._began: float | None = None  # None: an earlier holder began the pause
+        self._announced_at: float | None = None  # None: the apps are not told of the pause
         self._accepts = self._flipped = 0.0
 
     def run(self, *, resume: bool) -> Effect:
@@ -176,6 +177,7 @@ class Section:
     def _maintenance(self) -> None:
         """Say so in both pointers, where every app sees it in time."""
         if sets_maintenance(self._world):
+            self._announced_at = self._clock.boot()
             self._pointers.flip(desired(self._world, self._world.rotation.source, maintenance=True))
         elif self._world.conf.pointer.maintenance_mode == "auto":
             late = ", ".join(f"{app.name} ({app.reads_pointer})" for app in self._world.conf.apps if app.reads_pointer in ("file", "env"))
@@ -193,7 +195,8 @@ class Section:
         source, target, policy = self._hands.source.round_trip(), self._hands.target.round_trip(), self._world.policy
         self._trips = RoundTrips(source * 1000, target * 1000, self._pointers.took_s * 1000)
         last = slowest_reading(self._world)
-        found = predicted(self._trips, apps=last.follows_ms, slowest=last.app) if last is not None else predicted(self._trips)
+        apps, slowest = (last.follows_ms, last.app) if last is not None else (0.0, "")
+        found = predicted(self._trips, apps=apps, slowest=slowest, announces=sets_maintenance(self._world))
         self._every_s = min(max(target / _LOOKS, _SHORTEST_S), _LONGEST_S)
         self._figures["pause.predicted_ms"] = f"{found.total:.1f}"
         self._pen.tell(f"writes will be paused for about {found.words()}")
@@ -323,7 +326,7 @@ class Section:
     def _paused_ms(self) -> float:
         """What this holder measured; where an earlier one began, the time since its intent: never less than the truth. No decision rests on it."""
         if self._began is not None:
-            return measured(self._trips, began=self._began, accepts=self._accepts, told=self._flipped)
+            return measured(self._trips, began=self._began, accepts=self._accepts, told=self._flipped, announced=self._announced_at)
         begun = datetime.fromisoformat(self._facts.get("intent.at", self._clock.wall().isoformat()))
         return max(0.0, (self._clock.wall() - begun).total_seconds() * 1000)
 

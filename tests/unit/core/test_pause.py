@@ -28,6 +28,13 @@ def test_the_slowest_app_is_named() -> None:
     assert "payment-service 60000 ms" in found.words()
 
 
+def test_apps_that_are_told_of_the_pause_stop_before_it() -> None:
+    trips = RoundTrips(2, 2, 7)
+    assert predicted(trips, announces=True).total == pytest.approx(predicted(trips).total + 7)
+    assert "announcement 7 ms" in predicted(trips, announces=True).words()
+    assert measured(trips, began=5.010, accepts=5.020, told=5.020, announced=5.0) == pytest.approx(19)
+
+
 @pytest.mark.parametrize("trips", [RoundTrips(1, 1, 1), RoundTrips(20, 1, 5), RoundTrips(1, 20, 5), RoundTrips(200, 200, 400)])
 def test_a_longer_way_never_shortens_the_pause(trips: RoundTrips) -> None:
     total = predicted(trips).total
