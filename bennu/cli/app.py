@@ -10,7 +10,7 @@ import click
 import typer
 
 from bennu.cli import clusters, config, doctor, lab, plan, rotate, status
-from bennu.cli.talk import told
+from bennu.cli.talk import bug, told
 from bennu.errors import BennuError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.add_typer(lab.app, name="lab")
 app.command("status")(status.status)
 app.command("plan")(plan.plan)
 app.command("doctor")(doctor.doctor)
+
+_STOPPED = "bennu: stopped by Ctrl-C\n  changed: no rotation was being driven\n  next:    'bennu status' shows how things stand\n"
 
 
 def _version(asked: bool) -> None:
@@ -57,8 +59,9 @@ def run(argv: list[str]) -> int:
         command = typer.main.get_command(app)
         outcome = command.main(args=argv, prog_name="bennu", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
-    except click.exceptions.Abort:
-        sys.stderr.write("bennu: stopped; nothing was changed\n")
+    except click.exceptions.Abort as error:
+        # click makes one of every Ctrl-C; only at a prompt nothing had begun.
+        sys.stderr.write(_STOPPED if isinstance(error.__cause__, KeyboardInterrupt) else "bennu: stopped; nothing was changed\n")
         return 130
     except click.ClickException as error:
         error.show()
@@ -67,14 +70,10 @@ def run(argv: list[str]) -> int:
         sys.stderr.write(told(error))
         return error.code
     except KeyboardInterrupt:
-        sys.stderr.write("bennu: stopped\n")
+        sys.stderr.write(_STOPPED)
         return 130
-    except BrokenPipeError:
-        return 0
     except Exception as error:
         if os.environ.get("BENNU_DEBUG"):
             raise
-        sys.stderr.write(
-            told(BennuError(f"this is a bug in bennu: {type(error).__name__}: {error}", changed="the journal has every step", next_step="bennu --debug …"))
-        )
+        sys.stderr.write(told(bug(error, changed="the journal has every step", next_step="bennu --debug …")))
         return 1

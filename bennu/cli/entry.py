@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
-    """``bennu``. Exits with the code of ``bennu.errors``."""
+    """``bennu``. Exits with the code of ``bennu.errors``, whatever becomes of its streams."""
     if sys.argv[1:] in (["--version"], ["-V"]):
-        # Before Typer is imported: scripts ask this often, and it costs 12 ms instead of 150.
+        # Before Typer and the guard are imported: scripts ask this often, and it costs 12 ms instead of 150.
         from bennu import __version__
 
-        sys.stdout.write(f"bennu {__version__}\n")
+        if sys.stdout is not None:  # closed by `>&-`
+            with suppress(OSError):
+                os.write(1, f"bennu {__version__}\n".encode())
         sys.exit(0)
-    from bennu.cli.app import run
+    from bennu.cli import streams
 
-    code = run(sys.argv[1:])
+    streams.guard()
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # `bennu … | head`: the reader has gone, which is no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from bennu.cli.app import run
+
+        code = run(sys.argv[1:])
+    finally:
+        _settled()
     sys.exit(code)
+
+
+def _settled() -> None:
+    from bennu.cli import streams
+
+    try:
+        streams.settle()
+    except KeyboardInterrupt:
+        # A reader who stands still, and an operator who has seen enough.
+        os._exit(130)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from rich.text import Text
 from bennu.engine.progress import Mark, Progress
 
 _SAY_AGAIN_S = 30.0  # without a terminal a long wait says so this often, so that a log doesn't look dead
+_LOST = suppress(Exception, SystemExit)  # the latter is Rich's answer to a broken pipe
 
 
 class Commentary(Protocol):
@@ -64,7 +66,8 @@ class TerminalCommentary:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=8, transient=True)
+        # Not redirected: Rich would take stdout's data for something to draw here.
+        self._live = Live(console=console, refresh_per_second=8, transient=True, redirect_stdout=False, redirect_stderr=False)
 
     def __enter__(self) -> TerminalCommentary:
         self._live.start()
@@ -106,15 +109,32 @@ class PlainCommentary:
             self._print(f"  … {moving(progress)}")
 
     def _print(self, text: str) -> None:
-        try:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-        except (BrokenPipeError, OSError):
-            # A closed screen must never end a rotation.
-            return
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+class Unfailing:
+    """A commentary that never raises. Steps talk in the middle of what they do, in the critical section, too: a line that cannot be shown is lost, and the journal has everything."""
+
+    def __init__(self, inner: Commentary) -> None:
+        self._inner = inner
+
+    def __enter__(self) -> Unfailing:
+        with _LOST:
+            self._inner.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with _LOST:
+            self._inner.__exit__(kind, error, trace)
+
+    def show(self, progress: Progress) -> None:
+        """One happening, shown or lost."""
+        with _LOST:
+            self._inner.show(progress)
 
 
 def commentary() -> Commentary:
     """The right one for this stderr."""
     console = Console(stderr=True)
-    return TerminalCommentary(console) if console.is_terminal else PlainCommentary()
+    return Unfailing(TerminalCommentary(console) if console.is_terminal else PlainCommentary())

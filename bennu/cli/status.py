@@ -10,6 +10,7 @@ import typer
 
 from bennu.cli.common import ConfigOption, GroupOption, PolicyOption, RepoOption, session
 from bennu.cli.output import Format, OutputOption, shown
+from bennu.cli.streams import unread
 
 if TYPE_CHECKING:
     from bennu.wiring import Session
@@ -51,7 +52,7 @@ def one_look(here: Session, output: Format, *, why: bool = False) -> None:
 
 
 def _watched(here: Session) -> None:
-    """Redraw until Ctrl-C; a look that fails says so on the screen and the next one is tried."""
+    """Redraw until Ctrl-C, or until nobody can see it; a look that fails says so on the screen and the next one is tried."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -59,10 +60,10 @@ def _watched(here: Session) -> None:
     from bennu.cli.screen import screen
     from bennu.errors import BennuError
 
-    stop = threading.Event()
+    stop, out = threading.Event(), sys.stdout
     console = Console()
     with Live(Text("asking …"), console=console, screen=console.is_terminal, auto_refresh=False) as live:
-        while not stop.is_set():
+        while not unread(out):
             try:
                 live.update(screen(here.status()), refresh=True)
             except BennuError as error:

@@ -11,3 +11,8 @@ def told(error: BennuError) -> str:
     if error.next_step:
         lines.append(f"  next:    {error.next_step}")
     return "\n".join(lines) + "\n"
+
+
+def bug(error: BaseException, *, changed: str, next_step: str) -> BennuError:
+    """What should not have happened, as an error for people (1)."""
+    return BennuError(f"this is a bug in bennu: {type(error).__name__}: {error}", changed=changed, next_step=next_step)
