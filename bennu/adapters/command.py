@@ -131,15 +131,16 @@ def failed(what: str, ran: Ran) -> StoppedSafe:
 def run(tool: Tool, talk: Talk) -> Ran:
     """Run *tool* to its end, each line handed to *talk* as it comes (in the caller's thread).
 
-    The first SIGINT or SIGTERM of this process is passed on as one SIGINT, and the tool's end is awaited; the handler that was installed before is called as well.
+    The first SIGINT, SIGTERM or SIGHUP of this process is passed on as one SIGINT, and the tool's end is awaited; the handler that was installed before is called as well.
     Raises UsageError (no such program), StoppedSafe (time-out), Interrupted (ended by that signal).
     """
-    process = _started(tool)
-    lines: queue.Queue[tuple[str, str] | None] = queue.Queue()
-    threading.Thread(target=_collect, args=(process, lines), name="bennu-tool", daemon=True).start()
-    stdout: list[str] = []
-    tail: deque[str] = deque(maxlen=_LAST_LINES)
-    with _forwarding(process) as received:
+    with _forwarding() as passed:
+        passed.process = process = _started(tool)
+        passed.on()  # one that came while it was being started
+        lines: queue.Queue[tuple[str, str] | None] = queue.Queue()
+        threading.Thread(target=_collect, args=(process, lines), name="bennu-tool", daemon=True).start()
+        stdout: list[str] = []
+        tail: deque[str] = deque(maxlen=_LAST_LINES)
         try:
             for stream, line in _until(lines, time.monotonic() + tool.timeout_s):
                 if stream == "out":
@@ -155,8 +156,8 @@ def run(tool: Tool, talk: Talk) -> Ran:
             _end(process)
             raise
     status = process.wait()
-    if received and status != 0:
-        raise Interrupted(received[0], f"{tool.label} was interrupted", changed=KEPT, next_step="bennu rotate resume")
+    if passed.received and status != 0:
+        raise Interrupted(passed.received[0], f"{tool.label} was interrupted", changed=KEPT, next_step="bennu rotate resume")
     return Ran(status, tuple(stdout), tuple(tail))
 
 
@@ -221,29 +222,45 @@ def _end(process: subprocess.Popen[str]) -> None:
         return
 
 
+@dataclass
+class _Passed:
+    """The signals received, and whether the tool was told: once, since a second interrupt has terraform give up its state."""
+
+    process: subprocess.Popen[str] | None = None
+    received: list[int] = field(default_factory=list)
+    told: bool = False
+
+    def on(self) -> None:
+        """Tell the tool, if there is something to tell and somebody to be told."""
+        if self.received and self.process is not None and not self.told:
+            self.told = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGINT)
+
+
 @contextmanager
-def _forwarding(process: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """While open, the first SIGINT or SIGTERM goes to the tool as one SIGINT. Yields the numbers received. Outside the main thread: nothing is installed."""
-    received: list[int] = []
+def _forwarding() -> Iterator[_Passed]:
+    """While open, the first SIGINT, SIGTERM or SIGHUP (if that was not ignored, as by nohup) goes to the tool as one SIGINT. Outside the main thread: nothing is installed."""
+    passed = _Passed()
     if threading.current_thread() is not threading.main_thread():
-        yield received
+        yield passed
         return
     before: dict[int, Callable[..., object] | int | None] = {}
 
     def handler(number: int, frame: object) -> None:
-        if not received:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGINT)
-        received.append(number)
+        passed.received.append(number)
+        passed.on()
         previous = before.get(number)
         # Python's own would raise in the middle of the waiting; whoever installed one of theirs wants to know.
         if callable(previous) and previous is not signal.default_int_handler:
             previous(number, frame)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.getsignal(number)
+            signal.signal(number, handler)
     try:
-        yield received
+        yield passed
     finally:
         for installed, previous in before.items():
             signal.signal(installed, previous)

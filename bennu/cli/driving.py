@@ -5,59 +5,110 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from queue import SimpleQueue
 from types import FrameType
 
+from bennu.cli import streams
 from bennu.cli.output import Format, shown
 from bennu.cli.render import commentary
+from bennu.cli.talk import bug
 from bennu.core.standing import Standing
 from bennu.core.states import State
 from bennu.engine.endings import left_alone
+from bennu.engine.journal import Journal
+from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
+from bennu.engine.turns import StopFlag
 from bennu.errors import BennuError, LockLost
 from bennu.wiring import Session
 
+Opening = Callable[[StopFlag], AbstractContextManager[Engine]]
 
-@contextmanager
-def signals(engine: Engine) -> Iterator[None]:
-    """The first INT, TERM or HUP asks for a stop at the next safe point; the second ends at once, with the guarantees of kill -9."""
 
-    def first(number: int, frame: FrameType | None) -> None:
-        if engine.lookout.stop.number:
+class Signals:
+    """The first INT, TERM or HUP asks for a stop at the next safe point; the second ends at once, with the guarantees of kill -9.
+
+    What the first one sets in motion takes locks, which a handler must not: its thread does that.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.stop = StopFlag()
+        self.talk: Callable[[str], None] = lambda line: None
+        self._wake = wake
+        self._news: SimpleQueue[int] = SimpleQueue()
+
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """As a handler."""
+        if self.stop.number:
+            streams.farewell()
             os._exit(128 + number)
-        engine.lookout.stop.set(number)
-        engine.world.systems.clock.wake()  # a wait must not outlive the signal
+        self.stop.set(number)
+        self._news.put(number)
 
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    before = {number: signal.signal(number, first) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def driven(session: Session, engine: Engine, output: Format, *, back: bool = False) -> Standing:
-    """Run to the end, show it, and print the standing on stdout. Raises what the engine raises, after the journal was told."""
-    with commentary() as screen:
-        engine.talk = screen.show
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Handle them while open. A HUP that was ignored (nohup) stays so."""
+        numbers = [signal.SIGINT, signal.SIGTERM, *([] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP])]
+        threading.Thread(target=self._answering, name="bennu-signals", daemon=True).start()
+        before = {number: signal.signal(number, self.take) for number in numbers}
         try:
-            with signals(engine):
-                for progress in engine.roll_back() if back else engine.drive():
-                    screen.show(progress)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._news.put(0)
+
+    def _answering(self) -> None:
+        if number := self._news.get():
+            self._wake()  # a wait must not outlive the signal
+            self.talk(f"{signal.Signals(number).name}: stopping at the next safe point; a second one ends at once, as kill -9 does")
+
+
+def driven(session: Session, opening: Opening, output: Format, *, back: bool = False) -> None:
+    """Take the lock by *opening*, run to the end, and print the standing on stdout. Raises what the engine raises, after the journal was told.
+
+    Signals are taken before the lock is: from its push on there is somebody to let go of it. From here on no reader of either stream can hold the run up.
+    """
+    streams.aside()
+    signals = Signals(session.systems.clock.wake)
+    with signals.taken(), opening(signals.stop) as engine, commentary() as screen:
+        engine.talk = screen.show
+        signals.talk = lambda line: screen.show(Progress(Mark.WARN, engine.state, text=line))
+        try:
+            for progress in engine.roll_back() if back else engine.drive():
+                screen.show(progress)
         except LockLost:
             raise  # nothing may be written any more
         except BennuError as error:
             left_alone(engine.lookout.journal, error)
-            raise _with_weights(session, error) from error
-        except BaseException:
+            raise _with_lock(session.journal, _with_weights(session, error)) from error
+        except Exception as error:
             left_alone(engine.lookout.journal, BennuError("ended unexpectedly"))
-            raise
+            if os.environ.get("BENNU_DEBUG"):
+                raise
+            raise _with_lock(session.journal, _with_weights(session, _stumbled(session.journal.standing, error))) from error
         finally:
-            standing = engine.lookout.journal.standing
-            _printed(standing, output)
-    return standing
+            _printed(engine.lookout.journal.standing, output)
+
+
+def _stumbled(standing: Standing, error: Exception) -> BennuError:
+    return bug(
+        error,
+        changed=f"rotation {standing.rotation} stands in {standing.state} ({standing.status}); the journal has every step",
+        next_step="'bennu rotate resume' goes on; 'bennu --debug rotate resume' shows where it stumbles, if it does so again",
+    )
+
+
+def _with_lock(journal: Journal, error: BennuError) -> BennuError:
+    """A lock that could not be let go of is said, with its id."""
+    lock = journal.standing.lock
+    if lock is not None and lock.id == journal.lock_id:
+        error.changed += f"; the lock {lock.id} could not be let go of"
+        error.next_step += f" (on another machine: 'bennu rotate resume --take-over {lock.id}')"
+    return error
 
 
 def _with_weights(session: Session, error: BennuError) -> BennuError:
@@ -72,10 +123,6 @@ def _with_weights(session: Session, error: BennuError) -> BennuError:
 
 
 def _printed(standing: Standing, output: Format) -> None:
-    if output is Format.TEXT:
-        return
-    try:
+    if output is not Format.TEXT:
         sys.stdout.write(shown(standing, output))
         sys.stdout.flush()
-    except BrokenPipeError:
-        return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -72,8 +74,7 @@ def start(
         wished = wiring.wishes(stop_after=stop_after, timeout_s=timeout, accept_loss=accept_loss, dr=True, gone=gone)
         lost = here.warm_beside(to, ticket=ticket)
         confirmed(_disaster(here.judge_disaster(lost, {}, wished), lost), yes=yes, no_input=no_input)
-        with wiring.started(here, lost, wished) as engine:
-            driven(here, engine, output)
+        driven(here, partial(wiring.started, here, lost, wished), output)
         return
     accepted = tuple(name for name, on in (("adopt", adopt), ("accept-one-way", accept_one_way), ("keep-source", keep_source), ("snapshot", snapshot)) if on)
     rotation = here.proposed(to, accepted, ticket=ticket, only_fresh=True)
@@ -81,8 +82,7 @@ def start(
     if sys.stdin.isatty() and not no_input:
         confirmed(f"Rotate {rotation.group} from {rotation.source} to {rotation.target} ({here.policy.name} policy)?", yes=yes, no_input=no_input)
     wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, keep_source=keep_source, stop_after=stop_after, timeout_s=timeout)
-    with wiring.started(here, rotation, wishes) as engine:
-        driven(here, engine, output)
+    driven(here, partial(wiring.started, here, rotation, wishes), output)
 
 
 @app.command("resume")
@@ -111,8 +111,7 @@ def resume(
 
     here = session(repo, config, group, policy=policy, no_input=no_input)
     wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, stop_after=stop_after, timeout_s=timeout, accept_loss=accept_loss)
-    with wiring.resumed(here, wishes, take_over=take_over) as engine:
-        driven(here, engine, output)
+    driven(here, partial(wiring.resumed, here, wishes, take_over=take_over), output)
 
 
 @app.command("promote")
@@ -147,8 +146,7 @@ def promote(
     wished = wiring.wishes(timeout_s=timeout, accept_loss=accept_loss, dr=True, gone=gone)
     rotation = here.rotation(standing)
     confirmed(_disaster(here.judge_disaster(rotation, standing.facts, wished), rotation), yes=yes, no_input=no_input)
-    with wiring.resumed(here, wished, take_over=take_over) as engine:
-        driven(here, engine, output)
+    driven(here, partial(wiring.resumed, here, wished, take_over=take_over), output)
 
 
 @app.command("rollback")
@@ -234,8 +232,7 @@ def cleanup(
     here = session(repo, config, group, policy=policy, no_input=no_input)
     rotation = here.cleanup_of(colour, gone=gone)
     confirmed(f"Destroy {rotation.source.cluster} of {rotation.group}?", yes=yes, no_input=no_input)
-    with wiring.cleaning(here, rotation, wiring.wishes(timeout_s=timeout)) as engine:
-        driven(here, engine, output)
+    driven(here, partial(wiring.cleaning, here, rotation, wiring.wishes(timeout_s=timeout)), output)
 
 
 def _only_with_dr(dr: bool, *, accept_loss: bool, gone: str) -> None:
@@ -256,14 +253,18 @@ def _ask_or_drive(verb: str, here: object, timeout: float, output: Format, *, ac
     """Leave a request to the living holder and wait for its answer; where none lives, take the lock and drive."""
     from bennu import wiring
     from bennu.cli.driving import driven
-    from bennu.errors import GateRefused
+    from bennu.errors import GateRefused, Interrupted
 
     assert isinstance(here, wiring.Session)  # noqa: S101  # narrows the lazy type
     standing = here.standing()
     here.refuse_request(verb, standing)
     if here.holder_lives(standing):
         sys.stderr.write(f"bennu: {verb} asked of {standing.lock.holder if standing.lock else 'the holder'}; waiting for the answer …\n")
-        reply = here.request(verb, timeout, {"accept-loss": "true"} if accept_loss else {})
+        try:
+            reply = here.request(verb, timeout, {"accept-loss": "true"} if accept_loss else {})
+        except KeyboardInterrupt:
+            stands = f"the request '{verb}' stands: the holder may still take it up"
+            raise Interrupted(signal.SIGINT, "stopped waiting for the answer", changed=stands, next_step="bennu rotate status") from None
         if not reply.accepted:
             raise GateRefused(f"{verb} was not accepted: {reply.text}", next_step="bennu rotate status")
         sys.stdout.write(f"{reply.text}\n")
@@ -271,5 +272,4 @@ def _ask_or_drive(verb: str, here: object, timeout: float, output: Format, *, ac
     if verb in ("abort", "pause"):
         raise GateRefused(f"nobody drives {standing.rotation}: there is nothing to {verb}", next_step="'bennu rotate resume' or 'bennu rotate rollback'")
     wishes = wiring.wishes(promote=verb == "promote", timeout_s=timeout, accept_loss=accept_loss)
-    with wiring.resumed(here, wishes) as engine:
-        driven(here, engine, output, back=verb == "rollback")
+    driven(here, partial(wiring.resumed, here, wishes), output, back=verb == "rollback")

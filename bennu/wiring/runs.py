@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from bennu.core.states import State
 from bennu.engine import cleanup, lock
+from bennu.engine.endings import left_alone
 from bennu.engine.run import Engine, Runbook
 from bennu.engine.turns import Counters, StopFlag, Wishes
 from bennu.engine.wait import Lookout
-from bennu.errors import GateRefused, UsageError
+from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, UsageError
 from bennu.phases import disaster, rollback
 from bennu.phases.aftermath import writes_astray
 from bennu.phases.base import Rotation
@@ -43,39 +44,63 @@ RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, roll
 
 
 @contextmanager
-def started(here: Session, rotation: Rotation, wanted: Wishes) -> Iterator[Engine]:
-    """Begin a rotation: file lock, journal, engine."""
+def started(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | None = None) -> Iterator[Engine]:
+    """Begin a rotation: file lock, journal, engine. Raises Interrupted where *stop* was set before the lock was taken."""
     with here.systems.checkpoint.exclusive(here.group):
         opening = lock.Opening(rotation.source, rotation.target, rotation.ticket, tuple((name, "true") for name in sorted(rotation.options)))
+        _unless_stopped(stop, "bennu rotate start")
         lock.begin(here.journal, opening)
-        with here.watched(_engine(here, rotation, wanted)) as engine:
+        with here.watched(_engine(here, rotation, wanted, stop)) as engine:
             yield engine
 
 
 @contextmanager
-def resumed(here: Session, wanted: Wishes, *, take_over: str = "") -> Iterator[Engine]:
-    """Go on with the open rotation. Raises GateRefused where none is open."""
+def resumed(here: Session, wanted: Wishes, stop: StopFlag | None = None, *, take_over: str = "") -> Iterator[Engine]:
+    """Go on with the open rotation. Raises GateRefused where none is open, Interrupted as ``started`` does."""
     with here.systems.checkpoint.exclusive(here.group):
         standing = lock.fresh(here.journal)
         if not standing.open and not (standing.rotation and standing.begun and not standing.ended):
             raise GateRefused("no rotation is open", next_step="'bennu rotate start' begins one")
+        _unless_stopped(stop, "bennu rotate resume")
         standing = lock.take(here.journal, over=take_over)
-        rotation = here.rotation(standing)
+        with _or_let_go(here):
+            rotation = here.rotation(standing)
         if "keep-source" in rotation.options:
             wanted = replace(wanted, keep_source=True)
-        with here.watched(_engine(here, rotation, wanted)) as engine:
+        with here.watched(_engine(here, rotation, wanted, stop)) as engine:
             yield engine
 
 
 @contextmanager
-def cleaning(here: Session, rotation: Rotation, wanted: Wishes) -> Iterator[Engine]:
+def cleaning(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | None = None) -> Iterator[Engine]:
     """Take a warm cluster down, as a rotation of its own that begins in DRAINING."""
     with here.systems.checkpoint.exclusive(here.group):
         opening = lock.Opening(rotation.source, rotation.target, "", tuple((name, "true") for name in sorted(rotation.options)))
+        _unless_stopped(stop, "bennu rotate cleanup")
         lock.begin(here.journal, opening)
-        cleanup.enter(here.journal)
-        yield _engine(here, rotation, wanted)
+        with _or_let_go(here):
+            cleanup.enter(here.journal)
+        yield _engine(here, rotation, wanted, stop)
 
 
-def _engine(here: Session, rotation: Rotation, wanted: Wishes) -> Engine:
-    return Engine(RUNBOOK, here.world(rotation), Lookout(here.journal, here.box, StopFlag(), Counters()), wanted)
+@contextmanager
+def _or_let_go(here: Session) -> Iterator[None]:
+    """What fails between the lock and the first step leaves no lock behind."""
+    try:
+        yield
+    except LockLost:
+        raise
+    except BennuError as error:
+        left_alone(here.journal, error)
+        raise
+
+
+def _unless_stopped(stop: StopFlag | None, command: str) -> None:
+    """The last place where a signal finds nothing to be let go of; one that comes later is met at the first step's safe point."""
+    if stop is not None and stop.number:
+        raise Interrupted(stop.number, f"stopped by signal {stop.number} before the lock was taken", changed="nothing", next_step=command)
+
+
+def _engine(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | None) -> Engine:
+    with _or_let_go(here):
+        return Engine(RUNBOOK, here.world(rotation), Lookout(here.journal, here.box, stop or StopFlag(), Counters()), wanted)

@@ -66,7 +66,7 @@ def staying(engine: Engine) -> Iterator[Engine]:
     except BennuError as error:
         if engine.state.number >= State.PROMOTED.number and engine.lookout.alarm.error is None and left_to_watch(engine.as_of_now()):
             engine.talk(Progress(Mark.WARN, engine.state, text=error.message))
-            with suppress(KeyboardInterrupt):
+            with suppress(Interrupted):
                 stay(engine)
         raise
     stay(engine)
@@ -85,7 +85,7 @@ def _looking(engine: Engine, look: Look, over: threading.Event) -> None:
 
 
 def stay(engine: Engine) -> None:
-    """Wait until the watch may end, where the old master was not taken down, or until somebody else leads. Raises what is found meanwhile."""
+    """Wait until the watch may end, where the old master was not taken down, or until somebody else leads. Raises what is found meanwhile, and Interrupted."""
     clock, policy, spans = engine.world.systems.clock, engine.world.policy, engine.lookout.journal.standing.spans
     left = left_to_watch(engine.as_of_now())
     if engine.state is State.IDLE_STABLE and spans and spans[-1].state is State.DRAINING:
@@ -96,6 +96,11 @@ def stay(engine: Engine) -> None:
     end, asked = clock.boot() + left, clock.boot()
     while clock.boot() < end:
         engine.lookout.alarm.answer()
+        if number := engine.lookout.stop.number:
+            over = f"the run itself was over, in {engine.state}; its lock was let go of"
+            raise Interrupted(
+                number, f"signal {number} ended the watch for two masters {end - clock.boot():.0f} s early", changed=over, next_step="bennu status"
+            )
         if clock.boot() - asked >= policy.request_poll_s:
             asked = clock.boot()
             if _led_by_another(engine.lookout.journal):

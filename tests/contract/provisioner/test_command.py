@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,7 @@ def test_a_command_that_does_not_end_is_stopped(tmp_path: Path, order: Order, sa
 
 INTERRUPTED = """
 import signal, sys
+number = int(sys.argv[3])
 from pathlib import Path
 from bennu.adapters.command import CommandProvisioner, Commands
 from bennu.core.clusters import Colour, Group
@@ -131,7 +134,9 @@ from bennu.ports.provisioner import Order
 
 own = []
 if sys.argv[1] == "own":
-    signal.signal(signal.SIGINT, lambda number, frame: own.append(number))
+    signal.signal(number, lambda number, frame: own.append(number))
+if sys.argv[1] == "nohup":
+    signal.signal(number, signal.SIG_IGN)
 port = CommandProvisioner(Commands(("./up",), ("true",), folder=Path(sys.argv[2])))
 try:
     port.up(Order(Group("prod", "us-east-1"), Colour.GREEN, "r-1"), lambda line: print(line, flush=True))
@@ -141,22 +146,55 @@ except Interrupted as error:
 """
 
 
-@pytest.mark.parametrize(
-    ("mode", "trap", "last"), [("none", "echo stopping; exit 1", "interrupted 130 []"), ("own", "echo stopping; exit 0", "ended well [2]")]
-)
-def test_one_interrupt_is_passed_on_and_the_end_is_awaited(tmp_path: Path, mode: str, trap: str, last: str) -> None:
-    script(tmp_path, f"trap '{trap}' INT\necho ready\nwhile :; do sleep 0.05; done", "up")
-    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, mode, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+@contextmanager
+def interruptible(tmp_path: Path, mode: str, number: int, trap: str) -> Iterator[subprocess.Popen[str]]:
+    """A process whose tool has just said that it is ready."""
+    script(tmp_path, f"trap '{trap}' INT\necho ready\nwhile :; do sleep 0.05; [ -e {tmp_path}/enough ] && echo enough && exit; done", "up")
+    command = [sys.executable, "-c", INTERRUPTED, mode, str(tmp_path), str(int(number))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "stopping\n"
-        assert process.stdout.readline().strip() == last
-        assert process.wait(10) == 0
+        yield process
     finally:
         process.kill()
         process.wait()
+
+
+def said_next(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("mode", "trap", "last"), [("none", "echo stopping; exit 1", "interrupted {code} []"), ("own", "echo stopping; exit 0", "ended well [{number}]")]
+)
+def test_one_interrupt_is_passed_on_and_the_end_is_awaited(tmp_path: Path, mode: str, trap: str, last: str, number: int) -> None:
+    with interruptible(tmp_path, mode, number, trap) as process:
+        process.send_signal(number)
+        assert said_next(process) == "stopping"
+        assert said_next(process) == last.format(code=128 + number, number=int(number))
+        assert process.wait(10) == 0
+
+
+def test_a_second_signal_is_not_passed_on(tmp_path: Path) -> None:
+    """terraform gives up its state at the second interrupt."""
+    with interruptible(tmp_path, "own", signal.SIGHUP, "echo stopping") as process:
+        process.send_signal(signal.SIGHUP)
+        assert said_next(process) == "stopping"
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGHUP)
+        (tmp_path / "enough").touch()
+        assert said_next(process) == "enough"
+
+
+def test_a_hang_up_that_is_ignored_does_not_reach_the_tool(tmp_path: Path) -> None:
+    with interruptible(tmp_path, "nohup", signal.SIGHUP, "echo stopping") as process:
+        process.send_signal(signal.SIGHUP)
+        (tmp_path / "enough").touch()
+        assert said_next(process) == "enough"
+        assert said_next(process) == "ended well []"
 
 
 def test_outside_the_main_thread_no_handler_is_installed(tmp_path: Path, order: Order, said: list[str]) -> None:
