@@ -9,7 +9,7 @@ from typing import Annotated
 import click
 import typer
 
-from bennu.cli import clusters, config, doctor, lab, plan, rotate, status
+from bennu.cli import clusters, config, doctor, lab, plan, rotate, status, streams
 from bennu.cli.talk import bug, told
 from bennu.errors import BennuError
 
@@ -40,6 +40,12 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _say(last: str) -> None:
+    """The last word must not be what a reader who stands still makes the stream drop: everything else is over, so it waits."""
+    streams.settle()
+    sys.stderr.write(last)
+
+
 @app.callback()
 def options(
     version: Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
@@ -67,7 +73,7 @@ def run(argv: list[str]) -> int:
         error.show()
         return 2
     except BennuError as error:
-        sys.stderr.write(told(error))
+        _say(told(error))
         return error.code
     except KeyboardInterrupt:
         sys.stderr.write(_STOPPED)
@@ -75,5 +81,5 @@ def run(argv: list[str]) -> int:
     except Exception as error:
         if os.environ.get("BENNU_DEBUG"):
             raise
-        sys.stderr.write(told(bug(error, changed="the journal has every step", next_step="bennu --debug …")))
+        _say(told(bug(error, changed="the journal has every step", next_step="bennu --debug …")))
         return 1

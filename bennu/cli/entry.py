@@ -20,20 +20,23 @@ def main() -> None:
     from bennu.cli import streams
 
     streams.guard()
+    code = 130
     try:
         from bennu.cli.app import run
 
         code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        pass  # in the middle of the last word
     finally:
-        _settled()
+        _ended()
     sys.exit(code)
 
 
-def _settled() -> None:
+def _ended() -> None:
     from bennu.cli import streams
 
     try:
-        streams.settle()
+        streams.end()
     except KeyboardInterrupt:
         # A reader who stands still, and an operator who has seen enough.
         os._exit(130)

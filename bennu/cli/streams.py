@@ -29,7 +29,7 @@ class Guarded(io.RawIOBase):
     def __init__(self, descriptor: int, name: str) -> None:
         self.name, self.mode = name, "wb"
         self.lost: OSError | None = None
-        self._descriptor = descriptor
+        self._descriptor, self._terminal = descriptor, os.isatty(descriptor)
         self._queue: SimpleQueue[bytes | threading.Event] | None = None
 
     def writable(self) -> bool:
@@ -43,6 +43,11 @@ class Guarded(io.RawIOBase):
     def isatty(self) -> bool:
         """Whether a terminal is behind it, and still there."""
         return os.isatty(self._descriptor)
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody sees what is written: something was lost, or the terminal is none any more."""
+        return self.lost is not None or (self._terminal and not self.isatty())
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write all of *data* or lose it. Returns its length."""
@@ -125,19 +130,25 @@ def aside() -> None:
 
 
 def unread(stream: TextIO) -> bool:
-    """Whether something written to *stream* was lost: its reader is gone."""
+    """Whether the reader of *stream* is gone."""
     raw = guarded(stream)
-    return raw is not None and raw.lost is not None
+    return raw is not None and raw.gone
 
 
 def settle() -> None:
-    """Everything that was said is written, or lost; data that a full disk lost is worth a word."""
+    """Wait until everything that was said is written, or lost; from here on a reader is waited for again."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         if (raw := guarded(stream)) is not None:
             raw.settle()
-            if stream is sys.stdout and raw.lost is not None and raw.lost.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                sys.stderr.write(f"bennu: not all of stdout could be written: {raw.lost.strerror}\n")
+
+
+def end() -> None:
+    """Settle for the last time; data that a full disk lost is worth a word."""
+    settle()
+    raw = guarded(sys.stdout)
+    if raw is not None and raw.lost is not None and raw.lost.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        sys.stderr.write(f"bennu: not all of stdout could be written: {raw.lost.strerror}\n")
 
 
 def farewell() -> None:

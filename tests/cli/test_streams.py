@@ -140,6 +140,23 @@ def test_a_reader_that_never_reads_costs_the_writer_nothing_but_what_it_keeps() 
     os.close(read)
 
 
+def test_the_last_word_is_read_where_so_much_was_said_that_some_was_lost() -> None:
+    read, write = os.pipe()
+    guard = Guarded(write, "<test>")
+    guard.aside()
+    for _ in range(50_000):
+        guard.write(b"." * 100)
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(os.fdopen(read, "rb").read()))
+    reader.start()
+    guard.settle()
+    guard.write(b"the end")
+    os.close(write)
+    reader.join(10)
+    assert got[0].endswith(b"the end")
+    assert 1_000_000 < len(got[0]) < 2_000_000
+
+
 def test_a_slow_reader_of_a_non_blocking_pipe_gets_everything() -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)
