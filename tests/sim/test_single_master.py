@@ -13,7 +13,7 @@ from bennu.engine import lock
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
-from bennu.errors import SplitBrainError
+from bennu.errors import BennuError, SplitBrainError
 from bennu.phases.kinds import CONFIGMAP
 from bennu.ports.kubernetes import Ref
 from tests.sim.controllers_node import PARKED
@@ -213,3 +213,26 @@ def test_a_kept_source_is_watched_for_a_while_after_the_rotation() -> None:
     outcome = pilot.start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",))
     assert outcome.code == 7, outcome
     assert world.servers[Colour.BLUE].state.master == PARKED
+
+
+@pytest.mark.parametrize(("ended", "code"), [("well", 130), ("by an error", 5)])
+def test_a_signal_ends_the_watch_after_a_run_and_says_that_the_run_was_over(ended: str, code: int) -> None:
+    world = universe(FAST)
+    promoted(world)
+    if ended == "by an error":
+        world.dns.silent.add("authoritative")
+    pilot = Pilot(world, policy=LONG)
+
+    def watch(engine: Engine, progress: Progress) -> None:
+        if progress.mark is Mark.STATE or progress.step == "promoted.dns":
+            pilot.watch = lambda engine, progress: None
+            world.clock.after(60, lambda: engine.lookout.stop.set(2))
+
+    pilot.watch = watch
+    outcome = pilot.resume(KEEP)
+    assert outcome.code == code, outcome
+    assert 60 <= since_release(world) < 90
+    assert isinstance(outcome.error, BennuError)
+    if ended == "well":
+        assert "the run itself was over, in IDLE_STABLE" in outcome.error.changed
+    assert outcome.standing.lock is None
