@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
+import subprocess
+import sys
+import termios
 from collections.abc import Iterator
 
 import pytest
 
 from bennu.lab import faults
+from tests.cli.terminals import seen, terminal
 from tests.scenario.rehearsal import Rehearsal, rehearsal
 
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(600)]
@@ -102,3 +107,23 @@ def test_a_kept_source_is_cleaned_up_later(here: Rehearsal) -> None:
     said = here.bennu("rotate", "cleanup", "--colour", "red", "--yes", "--no-input")
     assert said.code == 0, said.err
     here.assert_at_rest("blue")
+
+
+def test_a_connection_that_drops_in_the_switchover_ends_the_run_after_it(here: Rehearsal) -> None:
+    with terminal() as (screen, slave):
+        run = subprocess.Popen(
+            [sys.executable, "-m", "bennu", "rotate", "start", "--yes", "--no-input", "--auto-promote"], cwd=here.fleet, env={**here.environ, "TERM": "xterm"},
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # one system call
+        )  # fmt: skip
+        try:
+            assert "writes will be paused" in seen(screen, b"writes will be paused")
+            screen.close()  # as sshd does: a HUP, and nothing that is said arrives any more
+            assert run.wait(60) == 129
+        finally:
+            run.kill()
+            run.wait()
+    standing = here.standing()
+    assert (standing["state"], standing["lock"]) == ("PROMOTED", None)
+    said = here.bennu("rotate", "resume", "--no-input")
+    assert said.code == 0, said.err
+    here.assert_at_rest("green")
