@@ -34,15 +34,12 @@ class GitRequestBox:
             return ()
         answered = {line["reply"]["id"] for line in lines if "reply" in line}
         asked = [line["request"] for line in lines if "request" in line]
-        return tuple(Request(r["id"], r["verb"], r["by"], r["at"], dict(r.get("data", {}))) for r in asked if r["id"] not in answered)
+        return tuple(Request(r["id"], r["verb"], r["by"], r["at"], dict(r.get("data", {})), r.get("rotation", "")) for r in asked if r["id"] not in answered)
 
     def post(self, group: Group, request: Request) -> None:
         """See the port."""
-        self._append(
-            group,
-            {"request": {"id": request.id, "verb": request.verb, "by": request.by, "at": request.at, "data": dict(request.data)}},
-            f"{request.verb} asked by {request.by}",
-        )
+        line = {"id": request.id, "verb": request.verb, "by": request.by, "at": request.at, "rotation": request.rotation, "data": dict(request.data)}
+        self._append(group, {"request": line}, f"{request.verb} asked by {request.by}")
 
     def reply(self, group: Group, reply: Reply) -> None:
         """See the port."""
@@ -107,7 +104,8 @@ def _parsed(text: str) -> _Line | None:
     asked, said = found.get("request"), found.get("reply")
     if isinstance(asked, dict):
         data = asked.get("data", {})
-        sound = all(isinstance(asked.get(key), str) for key in ("id", "verb", "by", "at")) and isinstance(data, dict)
+        texts = [asked.get(key) for key in ("id", "verb", "by", "at")] + [asked.get("rotation", "")]
+        sound = all(isinstance(text, str) for text in texts) and isinstance(data, dict)
         return found if sound and all(isinstance(value, str) for value in data.values()) else None
     sound = isinstance(said, dict) and isinstance(said.get("accepted"), bool) and all(isinstance(said.get(key), str) for key in ("id", "text"))
     return found if sound else None

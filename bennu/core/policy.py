@@ -69,6 +69,8 @@ class Policy:
     status_s: float = 1.0
     heartbeat_s: float = 15
     request_poll_s: float = 5.0
+    # Row 24 of the fault catalogue: outside S6 a silent Git remote is tried again with backoff, this long; the monitors go on meanwhile.
+    git_silence_s: float = 300
     # Bootstrapping: an issuer that expires in mid-rotation breaks the mesh. The spec's longest rotation is 3 h; doubled.
     rotation_s: float = 6 * 3600
     # Link probes: this many polls in a row must agree before traffic is taken back (hysteresis, row 47 of the fault catalogue).
@@ -103,6 +105,7 @@ LAB = Policy(
     status_s=0.5,
     heartbeat_s=5,
     request_poll_s=1.0,
+    git_silence_s=15,
 )
 
 NAMED = {"spec": SPEC, "lab": LAB}

@@ -13,7 +13,7 @@ from bennu.core.clusters import Group
 from bennu.core.record import Kind, Record
 from bennu.core.standing import Standing, folded
 from bennu.core.states import Direction, State, Status
-from bennu.errors import DependencyDown, StoppedSafe
+from bennu.errors import DependencyDown, LockLost, StoppedSafe
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
 from bennu.ports.repository import Change, Freshness, Repository
@@ -50,6 +50,7 @@ class Journal:
         self.epoch = 0
         self.rotation = ""
         self.lock_id = ""
+        self._unheard: tuple[tuple[Entry, ...], list[Record]] | None = None  # what was pushed last, where nobody knows whether it arrived
 
     def refresh(self) -> Freshness:
         """Read the group's records anew from the remote; with the remote down, from the clone (``problem`` says so)."""
@@ -77,18 +78,48 @@ class Journal:
 
     def append(self, *entries: Entry, change: Change | None = None) -> str:
         """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. Raises LockLost, DependencyDown, StoppedSafe."""
+        if self._unheard is not None and (commit := self._arrived(entries)) is not None:
+            return commit
         standing = self.standing
         records = [self._record(entry, standing) for entry in entries]
-        reached = self._repository.advance(self.group, self._tip, records, change)
+        try:
+            reached = self._repository.advance(self.group, self._tip, records, change)
+        except DependencyDown:
+            self._unheard = (entries, records)
+            raise
         self._tip = reached.tip
         self._records += records
+        self._copied(standing)
+        return reached.commit
+
+    def _arrived(self, entries: tuple[Entry, ...]) -> str | None:
+        """After a push of unknown outcome: whether the lock is ours still, and whether that push arrived. The branch's tip, where it did and was of these very *entries*. Raises LockLost, DependencyDown."""
+        assert self._unheard is not None  # noqa: S101  # narrows
+        waiting, records = self._unheard
+        problem = self._repository.fetch().problem
+        if problem:
+            raise DependencyDown(problem, next_step="bennu rotate resume")
+        found = self._repository.journal(self.group)
+        news = found.records[len(self._records) :]
+        if found.tip != self._tip:
+            if [one.nonce for one in news] != [one.nonce for one in records]:
+                who = f"{news[-1].holder} ({news[-1].kind} at {news[-1].at})" if news else "somebody"
+                raise LockLost(
+                    f"the lock of {self.group} was lost to {who}", changed="nothing since; no further effect follows", next_step="bennu rotate status"
+                )
+            before = self.standing
+            self._tip, self._records = found.tip, list(found.records)
+            self._copied(before)
+        self._unheard = None
+        return self._repository.head() if news and entries == waiting else None
+
+    def _copied(self, standing: Standing) -> None:
         try:
             self._checkpoint.save(self.group, self._tip, self._records)
         except StoppedSafe:
             # After the intent of S6 the checkpoint is a luxury: Git has the record. Before it, a full disk stops the run here, before any effect.
             if standing.state is not State.SWITCHOVER_LOCKED:
                 raise
-        return reached.commit
 
     def reachable(self) -> bool:
         """Whether the remote answers now."""

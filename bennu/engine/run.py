@@ -13,49 +13,23 @@ from bennu.core import fsm
 from bennu.core.disaster import BY, GONE
 from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.record import Kind
+from bennu.core.requests import owed
 from bennu.core.states import Direction, Event, State, Status
 from bennu.core.status import rotation_view
 from bennu.core.switchover import announced
 from bennu.core.verdict import opened
-from bennu.engine import lock
 from bennu.engine.endings import ending
 from bennu.engine.journal import Entry
+from bennu.engine.lookout import Lookout
 from bennu.engine.progress import Mark, Progress
+from bennu.engine.requests import PROMOTED, answer_recorded, verdict
+from bennu.engine.runbook import Runbook, commit_message
+from bennu.engine.silence import written
 from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Wishes
-from bennu.engine.wait import Lookout, asked, at_safe_point, look_around, until_open, verdict
+from bennu.engine.wait import asked, at_safe_point, keep_watch, look_around, until_open
 from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, Paused, RolledBack, StoppedSafe
 from bennu.phases.base import Effect, GateStep, Phase, Step, StepAborted, World
 from bennu.ports.repository import Change
-
-Steps = tuple[Step, ...]
-
-
-@dataclass(frozen=True)
-class Runbook:
-    """The lists that a run follows. ``rollback`` takes the state it starts from; ``judge`` is what is asked before S7's way back, while a no changes nothing;
-    ``reverse`` is S7's way back, up to the authority being at the source, and ``reverse_retreat`` what brings that to safety where it cannot go on; ``disaster`` is what is asked before a
-    dead source is given up; ``astray`` says whether the side that should write is known not to.
-    """
-
-    phases: tuple[Phase, ...]
-    rollback: Callable[[World, State], Steps]
-    judge: Callable[[World], Steps]
-    reverse: Callable[[World], Steps]
-    reverse_retreat: Callable[[World], Steps]
-    disaster: Callable[[World], Steps]
-    astray: Callable[[World, State, Direction], BennuError | None] = lambda world, state, direction: None
-
-    def phase(self, state: State) -> Phase:
-        """The phase of a state."""
-        return next(phase for phase in self.phases if phase.state is state)
-
-
-def trailers(world: World, step: Step) -> Mapping[str, str]:
-    """What every commit of Bennu's says of itself."""
-    found = {"Bennu-Rotation": str(world.rotation.id), "Bennu-Step": step.id, "Bennu-Epoch": str(world.epoch)}
-    if world.rotation.ticket:
-        found["Bennu-Ticket"] = world.rotation.ticket
-    return found
 
 
 @dataclass
@@ -82,6 +56,9 @@ class Engine:
     wishes: Wishes
     talk: Callable[[Progress], None] = field(default=lambda progress: None)
 
+    def __post_init__(self) -> None:
+        self.lookout.counters.silence.tell = lambda line: self.talk(Progress(Mark.WARN, self.state, text=line))
+
     @property
     def state(self) -> State:
         """The state by the journal."""
@@ -93,7 +70,7 @@ class Engine:
 
     def roll_back(self) -> Iterator[Progress]:
         """Leave the forward list and go back to the source, from wherever it stands."""
-        yield from self._alarmed(self._back())
+        yield from self._alarmed(self._answered(self._back()))
 
     def _alarmed(self, run: Iterator[Progress]) -> Iterator[Progress]:
         """Whatever a run stumbles over once the alarm was rung is its consequence: the alarm is how it ends."""
@@ -110,7 +87,9 @@ class Engine:
         direction = self.lookout.journal.standing.direction
         self._accepted()
         self._sane()
+        answer_recorded(self.world, self.lookout)
         try:
+            yield from self._promised()
             if direction is Direction.ROLLBACK:
                 yield from self._rollback()
             elif direction is Direction.REVERSE:
@@ -120,6 +99,19 @@ class Engine:
         except RollbackAsked as asked_back:
             self.wishes = replace(self.wishes, accept_loss=asked_back.accept_loss)
             yield from self._answered(self._back())
+
+    def _promised(self) -> Iterator[Progress]:
+        """What a holder accepted and died before it began: said, and done. Who gives a source up as dead has a newer word."""
+        found = None if self.wishes.dr else owed(self.lookout.journal.records)
+        if found is None:
+            return
+        yield Progress(Mark.WARN, self.state, text=f"{found.verb}, asked by {found.by}, was taken up by {found.holder} and not begun: it is done now")
+        if found.verb == "rollback":
+            raise RollbackAsked(found.by, accept_loss=found.accept_loss)
+        if found.verb == "promote":
+            self._write(PROMOTED)
+        else:
+            yield from self._turned(self.runbook.phase(self.state), StopAsked(found.verb, found.by))
 
     def _answered(self, back: Iterator[Progress]) -> Iterator[Progress]:
         """A way back that somebody asked for: what ends it before it was judged is the answer."""
@@ -196,6 +188,10 @@ class Engine:
             )
         self._accepted()
         self._sane()
+        waiting = owed(self.lookout.journal.records)
+        if waiting is not None and not waiting.answered:
+            # Taken up by a holder that died under the judgement: this one's verdict is its answer.
+            self.lookout.counters.unanswered = waiting.id
         if state is State.PROMOTED or (direction is Direction.REVERSE and state is State.SWITCHOVER_LOCKED):
             for step in self.runbook.judge(self._now()):
                 yield from self._stuck_ends(step, replace(self._quiet(state), atomic=announced(self.lookout.journal.standing.facts)))
@@ -255,7 +251,7 @@ class Engine:
 
     def _quiet(self, state: State) -> Phase:
         """A phase without monitors: on the way back nothing is left to retreat to."""
-        return Phase(state, Event.ROLLBACK, lambda world: ())
+        return Phase(state, Event.ROLLBACK, lambda world: (), turnable=False)
 
     def _begun(self, phase: Phase) -> bool:
         """Whether anything of an atomic phase has been done: from then on it has no safe point before its end."""
@@ -274,28 +270,28 @@ class Engine:
         commit = ""
         if not seen.already:
             yield Progress(Mark.BEGIN, phase.state, step=step.id, title=step.title, text=seen.detail)
-            effect, commit = self._acted(step, world)
+            effect, commit = self._acted(step, world, phase)
             self.lookout.alarm.answer()
         timeout = self.wishes.timeout_s or step.timeout_s(world.policy)
         last = Progress(Mark.WAIT, phase.state)
         for last in until_open(step, self._now(), phase, self.lookout, timeout_s=timeout):
             yield last
         facts = dict(seen.facts if seen.already else effect.facts)
-        self._write(Entry(Kind.DONE, step=step.id, data={**facts, **({"already": seen.detail} if seen.already else {})}))
+        self._write(Entry(Kind.DONE, step=step.id, data={**facts, **({"already": seen.detail} if seen.already else {})}), phase=phase)
         mark = Mark.SKIP if seen.already else Mark.DONE
         yield replace(
             last, mark=mark, step=step.id, title=step.title, text=seen.detail if seen.already else last.text, elapsed_s=clock.boot() - begin, commit=commit
         )
 
-    def _acted(self, step: Step, world: World) -> tuple[Effect, str]:
+    def _acted(self, step: Step, world: World, phase: Phase) -> tuple[Effect, str]:
         if not isinstance(step, GateStep):
-            self._write(Entry(Kind.INTENT, step=step.id))
+            self._write(Entry(Kind.INTENT, step=step.id), phase=phase)
         effect = step.act(world, _Pen(self, step))
         if effect.commit is None:
             return effect, ""
-        message = _message(effect.commit.subject, effect.commit.body, trailers(world, step))
+        message = commit_message(world, step, effect.commit)
         change = Change(effect.commit.edits, message)
-        return effect, self.lookout.journal.append(Entry(Kind.FACT, step=step.id, data={"commit": effect.commit.subject}), change=change)
+        return effect, self._write(Entry(Kind.FACT, step=step.id, data={"commit": effect.commit.subject}), change=change, phase=phase)
 
     def _stuck_ends(self, step: Step, phase: Phase) -> Iterator[Progress]:
         """One step of a way back: where it can't go on, it stops resumable instead of turning again."""
@@ -324,7 +320,7 @@ class Engine:
             self._note(Status.FAILED, f"{reason}; {refused.message}")
             raise StoppedSafe(f"stopped in {phase.state}: {reason}; {refused.message}", changed=refused.changed, next_step=refused.next_step) from turn
         self._note(status, reason)
-        lock.release(self.lookout.journal)
+        self._write(Entry(Kind.RELEASE))
         raise self._ending(phase, turn, reason)
 
     def _retreat(self, phase: Phase, reason: str) -> Iterator[Progress]:
@@ -369,7 +365,6 @@ class Engine:
                 raise GateFailed(seen.reason)
             yield Progress(Mark.PAUSED, phase.state, Status.PAUSED, text=reason, elapsed_s=clock.boot() - begin, figures=dict(seen.figures))
             clock.wait(self.world.policy.poll_s)
-        self._write(Entry(Kind.FACT, data={"promoted.by": "request"}, status=Status.RUNNING))
 
     def _pause(self, phase: Phase, reason: str) -> Iterator[Progress]:
         """End the process here; nobody watches afterwards, so traffic goes back first (design §5)."""
@@ -377,7 +372,7 @@ class Engine:
             yield from self._retreat(phase, reason)
             self._write(Entry(Kind.FACT, data={"canary.passed": "true"}))
         self._note(Status.PAUSED, reason)
-        lock.release(self.lookout.journal)
+        self._write(Entry(Kind.RELEASE))
         yield Progress(Mark.PAUSED, phase.state, Status.PAUSED, text=reason)
         on = "'bennu rotate promote' goes on" if phase.confirm else "'bennu rotate resume' goes on"
         raise Paused(reason, changed="the steps so far", next_step=f"{on}, 'bennu rotate rollback' goes back")
@@ -393,8 +388,10 @@ class Engine:
         self.world = self.as_of_now()
         return self.world
 
-    def _write(self, entry: Entry) -> None:
-        self.lookout.journal.append(entry)
+    def _write(self, *entries: Entry, change: Change | None = None, phase: Phase | None = None) -> str:
+        """Record; while Git is silent, with *phase* kept in sight (none: what it would turn to is what is being done)."""
+        watched = phase or self._quiet(self.state)
+        return written(self.lookout, self.world, *entries, change=change, meanwhile=lambda: keep_watch(self._now(), watched, self.lookout))
 
     def _note(self, status: Status, reason: str, direction: Direction | None = None) -> None:
         self._write(Entry(Kind.STATUS, data={"reason": reason[:300]}, status=status, direction=direction))
@@ -409,15 +406,9 @@ class Engine:
         entered = Entry(Kind.STATE, data={"event": event.value}, state=state, status=status, direction=direction)
         # The last transition and the release in one swap: a holder that died between them would leave a lock with no rotation to take over.
         over = (Entry(Kind.RELEASE, state=state, status=status, direction=direction),) if state is State.IDLE_STABLE else ()
-        self.lookout.journal.append(*before, entered, *over)
+        self._write(*before, entered, *over)
         return Progress(Mark.STATE, state, status, text=event.value)
 
     def _finish(self) -> Progress:
         pause = rotation_view(self.lookout.journal.standing).switchover.pause.words()
         return Progress(Mark.END, self.state, Status.DONE, text=f"rotation {self.world.rotation.id} is over" + (f"; write pause: {pause}" if pause else ""))
-
-
-def _message(subject: str, body: str, lines: Mapping[str, str]) -> str:
-    tail = "\n".join(f"{key}: {value}" for key, value in lines.items())
-    middle = f"\n{body}\n" if body else ""
-    return f"{subject}\n{middle}\n{tail}\n"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bennu.core.states import State
+from bennu.core.states import Direction, State
 from bennu.errors import BennuError
 from bennu.ports.repository import Request
+
+HANDING_BACK = "handing the authority back to the source, then rolling back"
 
 
 class Turn(Exception):
@@ -95,13 +98,34 @@ def answer_to(request: Request, state: State, *, waiting: bool) -> tuple[bool, s
         if before_switch:
             return True, "rolling back to the source"
         if state is State.PROMOTED:
-            return True, "handing the authority back to the source, then rolling back"
+            return True, HANDING_BACK
         return False, f"refused in {state}"
     if verb == "abort":
         return (True, "stopping; the traffic goes back to the source") if before_switch else (False, f"refused in {state}")
     if verb == "pause":
         return (True, "stopping at a safe point") if state is not State.SWITCHOVER_LOCKED else (False, "refused: S6 ends by itself in moments")
     return False, f"unknown request {verb!r}"
+
+
+def answer_aside(request: Request, state: State, direction: Direction) -> tuple[bool, str]:
+    """The words of the answer where the run cannot be turned: on its way back, or bringing itself to a stop."""
+    if direction is Direction.FORWARD:
+        return False, f"refused: the run in {state} is at something that it ends first; ask again after that"
+    if request.verb != "rollback":
+        return False, "refused: the group is on its way back to the source"
+    if request.data.get("accept-loss") == "true":
+        return False, "refused: the group is on its way back already; a loss is accepted by whoever begins that, or resumes it"
+    return True, "going back to the source already"
+
+
+@dataclass
+class Silence:
+    """Since when (seconds since boot) the Git remote has not answered, None while it does; ``again_at`` is the next try. ``tell`` takes a line for the operator."""
+
+    since: float | None = None
+    pause_s: float = 0.0
+    again_at: float = 0.0
+    tell: Callable[[str], None] = field(default=lambda line: None)
 
 
 @dataclass
@@ -112,3 +136,4 @@ class Counters:
     requests_at: float = -1e9
     unanswered: str = ""  # the request whose answer is a verdict that is not there yet
     missed: dict[str, int] = field(default_factory=dict)
+    silence: Silence = field(default_factory=Silence)

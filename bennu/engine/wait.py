@@ -6,30 +6,20 @@ A poll never decides by time alone: the deadline ends a wait, an observation ope
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from bennu.core.invariants import split_brain_protection
 from bennu.core.record import Kind
 from bennu.core.states import State
 from bennu.core.verdict import Answer, Verdict, failed, opened, unknown
-from bennu.engine.journal import Entry, Journal
+from bennu.engine.journal import Entry
+from bennu.engine.lookout import Lookout
 from bennu.engine.progress import Mark, Progress
-from bennu.engine.turns import Alarm, Counters, GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, StopFlag, answer_to
+from bennu.engine.requests import taken_up
+from bennu.engine.silence import heard, unheard
+from bennu.engine.turns import Counters, GateFailed, Inconclusive, OutOfTime, StopFlag
 from bennu.errors import DependencyDown, Interrupted
 from bennu.phases.base import Monitor, Phase, Step, World
 from bennu.ports.kubernetes import Conflict
-from bennu.ports.repository import Reply, RequestBox
-
-
-@dataclass(frozen=True)
-class Lookout:
-    """What is kept in sight between two polls."""
-
-    journal: Journal
-    box: RequestBox
-    stop: StopFlag
-    counters: Counters
-    alarm: Alarm = field(default_factory=Alarm)
 
 
 def asked(step: Step, world: World) -> Verdict:
@@ -68,13 +58,18 @@ def until_open(step: Step, world: World, phase: Phase, lookout: Lookout, *, time
 
 def look_around(world: World, phase: Phase, lookout: Lookout, *, awaiting: str, waiting: bool = False) -> bool:
     """Once between two polls: the alarm, monitors, signals, requests, heartbeat. True if a ``promote`` was taken up. May raise any Turn, Interrupted, or what the alarm says."""
+    keep_watch(world, phase, lookout)
+    promoted = taken_up(world, phase, lookout, waiting=waiting)
+    _heartbeat(world, lookout, awaiting)
+    return promoted
+
+
+def keep_watch(world: World, phase: Phase, lookout: Lookout) -> None:
+    """What goes on whatever Git does: the alarm, the monitors, signals. Raises GateFailed, Interrupted, or what the alarm says."""
     lookout.alarm.answer()
     for monitor in phase.monitors:
         _watch(monitor, world, lookout.counters)
     at_safe_point(phase, lookout.stop)
-    promoted = _requests(world, phase, lookout, waiting=waiting)
-    _heartbeat(world, lookout, awaiting)
-    return promoted
 
 
 def at_safe_point(phase: Phase, stop: StopFlag) -> None:
@@ -99,47 +94,17 @@ def _watch(monitor: Monitor, world: World, counters: Counters) -> None:
         raise GateFailed(judged.reason)
 
 
-def _requests(world: World, phase: Phase, lookout: Lookout, *, waiting: bool) -> bool:
-    now = world.systems.clock.boot()
-    if now - lookout.counters.requests_at < world.policy.request_poll_s:
-        return False
-    lookout.counters.requests_at = now
-    group = world.rotation.group
-    promoted = False
-    for request in lookout.box.pending(group):
-        accepted, words = answer_to(request, phase.state, waiting=waiting)
-        # Recorded before it is answered, answered before it is done: a request is never executed twice, and never silently dropped.
-        judged = accepted and request.verb == "rollback" and phase.state is State.PROMOTED
-        said = "to be judged" if judged else str(accepted).lower()
-        lookout.journal.append(Entry(Kind.REQUEST, data={"verb": request.verb, "by": request.by, "id": request.id, "accepted": said}))
-        if judged:
-            lookout.counters.unanswered = request.id
-        else:
-            lookout.box.reply(group, Reply(request.id, accepted, words))
-        if not accepted:
-            continue
-        if request.verb == "rollback":
-            raise RollbackAsked(request.by, accept_loss=request.data.get("accept-loss") == "true")
-        if request.verb in ("abort", "pause"):
-            raise StopAsked(request.verb, request.by)
-        promoted = True
-    return promoted
-
-
-def verdict(world: World, lookout: Lookout, refused: str) -> None:
-    """Answer the request that was taken up to be judged, where one was and it has no answer yet. *refused*: why not, empty for yes. A holder that dies before leaves it to the next one."""
-    asked_id, lookout.counters.unanswered = lookout.counters.unanswered, ""
-    if asked_id:
-        lookout.journal.append(Entry(Kind.REQUEST, data={"verb": "rollback", "id": asked_id, "accepted": str(not refused).lower()}))
-        words = f"refused: {refused}" if refused else "handing the authority back to the source, then rolling back"
-        lookout.box.reply(world.rotation.group, Reply(asked_id, not refused, words))
-
-
 def _heartbeat(world: World, lookout: Lookout, awaiting: str) -> None:
-    now = world.systems.clock.boot()
-    if now - lookout.counters.heartbeat_at >= world.policy.heartbeat_s:
-        lookout.counters.heartbeat_at = now
+    now, counters = world.systems.clock.boot(), lookout.counters
+    if now < (counters.heartbeat_at + world.policy.heartbeat_s if counters.silence.since is None else counters.silence.again_at):
+        return
+    try:
         lookout.journal.append(Entry(Kind.HEARTBEAT, data={"awaiting": awaiting[:300]}))
+    except DependencyDown as error:
+        unheard(lookout, world, error)
+    else:
+        counters.heartbeat_at = now
+        heard(lookout, world)
 
 
 def monitors_hold(world: World, phase: Phase) -> Verdict:

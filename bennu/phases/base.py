@@ -285,3 +285,4 @@ class Phase:
     retreat: Callable[[World], tuple[Step, ...]] = lambda world: ()
     retreat_event: Event | None = None
     atomic: bool = False  # from its first effect on, signals wait until the phase has ended
+    turnable: bool = True  # whether a request typed elsewhere may turn it aside; on a way back there is nothing left to turn to

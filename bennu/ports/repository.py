@@ -111,13 +111,14 @@ class Repository(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """Something typed elsewhere for the holder to take up: ``verb`` is promote, rollback, abort or pause."""
+    """Something typed elsewhere for the holder to take up: ``verb`` is promote, rollback, abort or pause. ``rotation`` is the one it was asked of; empty in what an older Bennu left."""
 
     id: str
     verb: str
     by: str
     at: str
     data: Mapping[str, str]
+    rotation: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from dataclasses import replace
 from bennu.core.states import State
 from bennu.engine import cleanup, lock
 from bennu.engine.endings import left_alone
-from bennu.engine.run import Engine, Runbook
+from bennu.engine.lookout import Lookout
+from bennu.engine.run import Engine
+from bennu.engine.runbook import Runbook
 from bennu.engine.turns import Counters, StopFlag, Wishes
-from bennu.engine.wait import Lookout
 from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, UsageError
 from bennu.phases import disaster, rollback
 from bennu.phases.aftermath import writes_astray

@@ -333,9 +333,9 @@ class Session:
             self.refuse_rollback(standing)
 
     def request(self, verb: str, timeout_s: float, data: Mapping[str, str] | None = None) -> Reply:
-        """Ask the holder and wait for its answer. Raises DependencyDown if it gives none in time."""
-        box, clock = self.box, self.systems.clock
-        asked = Request(secrets.token_hex(6), verb, self.journal.holder.name, clock.wall().isoformat(timespec="seconds"), data or {})
+        """Ask the holder of the rotation that the journal was last read with, and wait for its answer. Raises DependencyDown if it gives none in time."""
+        box, clock, rotation = self.box, self.systems.clock, self.journal.standing.rotation
+        asked = Request(secrets.token_hex(6), verb, self.journal.holder.name, clock.wall().isoformat(timespec="seconds"), data or {}, rotation)
         box.post(self.group, asked)
         begin, limit = clock.boot(), timeout_s or max(60.0, 10 * self.policy.request_poll_s)
         while clock.boot() - begin < limit:
@@ -345,7 +345,7 @@ class Session:
             clock.wait(self.policy.poll_s)
         raise DependencyDown(
             f"the holder did not answer within {limit:.0f} s",
-            changed=f"the request '{verb}' stands",
+            changed=f"the request '{verb}' stands for {rotation}: whoever drives it next takes it up",
             next_step="'bennu rotate status' shows when it was last seen",
         )
 

@@ -35,7 +35,7 @@ from tests.sim.virtual_clock import VirtualClock
 # Few polls: virtual time costs nothing, looking around does.
 POLICY = replace(
     LAB, name="sim", poll_s=1.0, canary_window_s=3.0, canary_max_window_s=8.0, promote_recheck_s=2.0, lag_soak_s=3.0, heartbeat_s=10.0, min_requests=20,
-    request_poll_s=1.0, drain_window_s=2.0, max_sample_age_s=60.0,
+    request_poll_s=1.0, git_silence_s=20.0, drain_window_s=2.0, max_sample_age_s=60.0,
 )  # fmt: skip
 AUTO = Wishes(auto_promote=True)
 Watch = Callable[[Engine, Progress], None]
@@ -218,9 +218,10 @@ def fresh_take(world: Universe, holder: Holder, wishes: Wishes = AUTO, **more: A
     return pilot.resume(wishes, take_over=lock.id if lock else "")
 
 
-def asked(world: Universe, verb: str, by: str = "carol@three", data: Mapping[str, str] | None = None) -> Request:
-    """A request typed elsewhere."""
-    request = Request(f"r{len(world.remote.requests.get(str(fleet.GROUP), []))}", verb, by, world.clock.wall().isoformat(), data or {})
+def asked(world: Universe, verb: str, by: str = "carol@three", data: Mapping[str, str] | None = None, rotation: str | None = None) -> Request:
+    """A request typed elsewhere, of the present rotation unless another one is given (empty: as an older Bennu left it)."""
+    rotation = Pilot(world).session.standing().rotation if rotation is None else rotation
+    request = Request(f"r{len(world.remote.requests.get(str(fleet.GROUP), []))}", verb, by, world.clock.wall().isoformat(), data or {}, rotation)
     MemoryRequestBox(world.remote).post(fleet.GROUP, request)
     return request
 

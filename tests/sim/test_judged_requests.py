@@ -80,6 +80,23 @@ def test_a_request_whose_holder_died_under_the_judgement_is_answered_by_the_next
     world = broken(quiet=False)
 
     def die(call: str) -> None:
+        if call == "repository.advance" and requests(world):
+            raise Killed
+
+    assert isinstance(holder(world, Taps(before=die)).error, Killed)
+    assert [one["accepted"] for one in requests(world)] == ["to be judged"]
+    assert replies(world) == []
+    world.fate.down.clear()
+    world.tick()
+    assert Pilot(world).resume().code == 6
+    assert replies(world) == [HANDING_BACK]
+    assert [one["accepted"] for one in requests(world)] == ["to be judged", "true"]
+
+
+def test_a_refusal_whose_holder_died_before_the_answer_is_answered_from_the_record() -> None:
+    world = broken(quiet=False)
+
+    def die(call: str) -> None:
         if call == "box.reply":
             raise Killed
 
@@ -87,5 +104,7 @@ def test_a_request_whose_holder_died_under_the_judgement_is_answered_by_the_next
     assert replies(world) == []
     world.fate.down.clear()
     world.tick()
-    assert Pilot(world).resume().code == 6
-    assert replies(world) == [HANDING_BACK]
+    assert Pilot(world).resume().error is None
+    ((accepted, words),) = replies(world)
+    assert (accepted, "would lose" in words) == (False, True)
+    at_rest(world, Colour.GREEN)

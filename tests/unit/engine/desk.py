@@ -12,9 +12,10 @@ from bennu.core.states import Event, State
 from bennu.core.verdict import Verdict, opened
 from bennu.engine import lock
 from bennu.engine.journal import Holder, Journal
-from bennu.engine.run import Engine, Runbook
+from bennu.engine.lookout import Lookout
+from bennu.engine.run import Engine
+from bennu.engine.runbook import Runbook
 from bennu.engine.turns import Counters, StopFlag, Wishes
-from bennu.engine.wait import Lookout
 from bennu.phases.base import Commit, Effect, Monitor, Pen, Phase, Rotation, Seen, Step, Systems, World
 from bennu.ports.repository import Edit
 from tests.sim.memory_checkpoint import MemoryCheckpoint, MemoryDisk
