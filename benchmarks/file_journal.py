@@ -31,7 +31,7 @@ class FileRepository:
         """See the port."""
         return "main"
 
-    def fetch(self) -> Freshness:
+    def fetch(self, *, limit_s: float | None = None) -> Freshness:
         """See the port: a file is never stale."""
         return Freshness(datetime.now().astimezone())
 
@@ -60,7 +60,7 @@ class FileRepository:
         text = self._text()
         return Journal(_tip(text), parse_all(text))
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None) -> Advance:
+    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
         """See the port. One write a call, so that a killed process leaves whole lines."""
         if change is not None:
             raise NotImplementedError("a benchmark's repository takes no commits")

@@ -61,9 +61,9 @@ class GitRepository:
 
     # Reading
 
-    def fetch(self) -> Freshness:
+    def fetch(self, *, limit_s: float | None = None) -> Freshness:
         """See the port."""
-        ran = self._clone.fetched(f"refs/heads/{self.branch}:{_BRANCH}", "refs/notes/bennu/*:refs/notes/bennu/*")
+        ran = self._clone.fetched(f"refs/heads/{self.branch}:{_BRANCH}", "refs/notes/bennu/*:refs/notes/bennu/*", limit_s=limit_s)
         self._look_again()
         self._rewritten = frozenset(_REJECTED.findall(ran.err))
         if _BRANCH in self._rewritten:
@@ -126,7 +126,7 @@ class GitRepository:
 
     # Writing
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None) -> Advance:
+    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
         """See the port."""
         if change is not None:
             refuse_paths(change.edits, self._remote.clusters, self._remote.catalogs)
@@ -136,7 +136,7 @@ class GitRepository:
             commit = self._pen.commit(base, change) if change is not None else ""
             notes = self._pen.note(seen, commit or base, records)
             self._pen.flush()
-            if self._pushed(group, seen, commit, notes):
+            if self._pushed(group, seen, commit, notes, limit_s):
                 self._accept(group, commit, notes)
                 if known.tip == seen:
                     self._journals = {notes: Journal(notes, (*known.records, *records))}
@@ -156,20 +156,20 @@ class GitRepository:
         gone = self._push(f":{ref}")
         return "" if gone.ok else _refusal(gone)
 
-    def _push(self, *arguments: str) -> Ran:
+    def _push(self, *arguments: str, limit_s: float | None = None) -> Ran:
         fixed = ("push", "--porcelain", "--no-follow-tags", "--no-recurse-submodules")
         flags, specs = [one for one in arguments if one.startswith("--")], [one for one in arguments if not one.startswith("--")]
-        return self._clone.network(*fixed, *flags, "--", self._remote.url, *specs)
+        return self._clone.network(*fixed, *flags, "--", self._remote.url, *specs, limit_s=limit_s)
 
-    def _pushed(self, group: Group, seen: str, commit: str, notes: str) -> bool:
+    def _pushed(self, group: Group, seen: str, commit: str, notes: str, limit_s: float | None) -> bool:
         """True: both refs are ours. False: the branch moved on, build anew. Raises LockLost, GateRefused, DependencyDown, DurableStateError."""
         ref, branch = notes_ref(group), f"refs/heads/{self.branch}"
         specs = [f"{notes}:{ref}", *([f"{commit}:{branch}"] if commit else [])]
-        ran = self._push("--atomic", f"--force-with-lease={ref}:{seen}", *specs)
+        ran = self._push("--atomic", f"--force-with-lease={ref}:{seen}", *specs, limit_s=limit_s)
         if ran.ok:
             return True
         refused = any(line.startswith("!") for line in ran.out.splitlines()) or "does not support" in ran.err
-        remote = self._listed(ref, branch)
+        remote = self._listed(ref, branch, limit_s=limit_s)
         if remote is None:
             self._unknown.add(notes)
             raise self._clone.unreachable(ran)
@@ -188,8 +188,8 @@ class GitRepository:
             f"the Git host refuses the push: {_refusal(ran)}", next_step="check branch protection and required signatures; 'bennu doctor' probes them"
         )
 
-    def _listed(self, *refs: str) -> Mapping[str, str] | None:
-        ran = self._clone.network("ls-remote", "--quiet", "--", self._remote.url, *refs)
+    def _listed(self, *refs: str, limit_s: float | None = None) -> Mapping[str, str] | None:
+        ran = self._clone.network("ls-remote", "--quiet", "--", self._remote.url, *refs, limit_s=limit_s)
         return {name: tip for tip, _, name in (line.partition("\t") for line in ran.out.splitlines())} if ran.ok else None
 
     def _lost(self, group: Group, seen: str, now: str) -> LockLost | DurableStateError | StoppedSafe:

@@ -18,6 +18,8 @@ from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
 from bennu.ports.repository import Change, Freshness, Repository
 
+LOOK_S = 10.0  # a remote that takes longer to say that it is there must not keep the holder from its monitors
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -76,14 +78,14 @@ class Journal:
         """What they amount to."""
         return folded(self._records)
 
-    def append(self, *entries: Entry, change: Change | None = None) -> str:
-        """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. Raises LockLost, DependencyDown, StoppedSafe."""
+    def append(self, *entries: Entry, change: Change | None = None, limit_s: float | None = None) -> str:
+        """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. *limit_s*: how long each answer of the remote's may take. Raises LockLost, DependencyDown, StoppedSafe."""
         if self._unheard is not None and (commit := self._arrived(entries)) is not None:
             return commit
         standing = self.standing
         records = [self._record(entry, standing) for entry in entries]
         try:
-            reached = self._repository.advance(self.group, self._tip, records, change)
+            reached = self._repository.advance(self.group, self._tip, records, change, limit_s=limit_s)
         except DependencyDown:
             self._unheard = (entries, records)
             raise
@@ -96,7 +98,7 @@ class Journal:
         """After a push of unknown outcome: whether the lock is ours still, and whether that push arrived. The branch's tip, where it did and was of these very *entries*. Raises LockLost, DependencyDown."""
         assert self._unheard is not None  # noqa: S101  # narrows
         waiting, records = self._unheard
-        problem = self._repository.fetch().problem
+        problem = self._repository.fetch(limit_s=LOOK_S).problem
         if problem:
             raise DependencyDown(problem, next_step="bennu rotate resume")
         found = self._repository.journal(self.group)

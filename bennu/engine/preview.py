@@ -46,7 +46,7 @@ class Overlay:
         """Against the overlay."""
         return "".join(unified(edit.path, self.read(edit.path), edit.text) for edit in edits)
 
-    def fetch(self) -> Freshness:
+    def fetch(self, *, limit_s: float | None = None) -> Freshness:
         """Of the repository below."""
         return self.below.fetch()
 
@@ -62,7 +62,7 @@ class Overlay:
         """Of the repository below."""
         return self.below.journal(group)
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None) -> Advance:
+    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
         """A plan never writes."""
         raise BennuError("a plan tried to write to the repository")
 

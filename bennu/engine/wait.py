@@ -11,7 +11,7 @@ from bennu.core.invariants import split_brain_protection
 from bennu.core.record import Kind
 from bennu.core.states import State
 from bennu.core.verdict import Answer, Verdict, failed, opened, unknown
-from bennu.engine.journal import Entry
+from bennu.engine.journal import LOOK_S, Entry
 from bennu.engine.lookout import Lookout
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.requests import taken_up
@@ -99,7 +99,7 @@ def _heartbeat(world: World, lookout: Lookout, awaiting: str) -> None:
     if now < (counters.heartbeat_at + world.policy.heartbeat_s if counters.silence.since is None else counters.silence.again_at):
         return
     try:
-        lookout.journal.append(Entry(Kind.HEARTBEAT, data={"awaiting": awaiting[:300]}))
+        lookout.journal.append(Entry(Kind.HEARTBEAT, data={"awaiting": awaiting[:300]}), limit_s=LOOK_S)
     except DependencyDown as error:
         unheard(lookout, world, error)
     else:

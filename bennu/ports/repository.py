@@ -75,8 +75,8 @@ class Repository(Protocol):
     def branch(self) -> str:
         """The branch's name, e.g. ``main``."""
 
-    def fetch(self) -> Freshness:
-        """Bring branch and notes refs up to date. With the remote down: no exception, but ``problem`` says it, and reads go on from the clone."""
+    def fetch(self, *, limit_s: float | None = None) -> Freshness:
+        """Bring branch and notes refs up to date, within *limit_s* where given. With the remote down: no exception, but ``problem`` says it, and reads go on from the clone."""
 
     def head(self) -> str:
         """The branch's tip as last fetched. Raises ConfigError if the branch doesn't exist."""
@@ -96,13 +96,13 @@ class Repository(Protocol):
     def journal(self, group: Group) -> Journal:
         """The group's journal as last fetched. Raises DurableStateError if a record can't be read."""
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None) -> Advance:
+    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
         """Append *records* to the journal by compare-and-swap from tip *seen*, together with a commit of *change*, in one atomic push.
 
         The records become lines of the note of the new commit (or, without a change, of the branch's tip). If only the branch moved on, the commit is built
         anew on the new tip (at most 5 times) unless a foreign commit touched one of the change's paths (StoppedSafe, naming the commit). LockLost if the notes ref
         is no longer *seen*. A push of unknown outcome is looked up by ``ls-remote`` before anything is tried again. DependencyDown if the remote does not
-        answer. Refuses (a bug, BennuError) a change outside ``clusters/`` or inside ``catalogs/``.
+        answer, or takes longer than *limit_s* for one of its answers. Refuses (a bug, BennuError) a change outside ``clusters/`` or inside ``catalogs/``.
         """
 
     def probe_notes(self, group: Group) -> str:

@@ -119,7 +119,7 @@ class MemoryRepository:
 
     # --- reading ---
 
-    def fetch(self) -> Freshness:
+    def fetch(self, *, limit_s: float | None = None) -> Freshness:
         with _GUARD:
             if self.remote.down:
                 return Freshness(self._fetched_at, "the Git remote does not answer: it is down")
@@ -187,7 +187,7 @@ class MemoryRepository:
 
     # --- writing ---
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None) -> Advance:
+    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
         if change is not None:
             self._allowed(change)
         self.journal(group)

@@ -163,10 +163,10 @@ class Watched(GitRepository):
         super().__init__(state, remote)
         self.before_push: list[Callable[[], object]] = []
 
-    def _push(self, *arguments: str) -> Ran:
+    def _push(self, *arguments: str, limit_s: float | None = None) -> Ran:
         if self.before_push:
             self.before_push.pop(0)()
-        return super()._push(*arguments)
+        return super()._push(*arguments, limit_s=limit_s)
 
 
 def repository(state: Path, url: str, *, password: str = PASSWORD, timeout_s: float = 30.0) -> Watched:

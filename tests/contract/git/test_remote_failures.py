@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_a_remote_that_never_answers_costs_the_time_limit_and_leaves_no_process(
     server.lab.clear_fault("git")
     assert laptop.advance(GROUP, "", (record(),), EDIT).tip
     assert bare_of(server).count("refs/heads/main") == 2
+
+
+def test_a_look_at_a_remote_that_never_answers_costs_no_more_than_it_is_given(server: Served, tmp_path: Path) -> None:
+    laptop = repository(tmp_path / "laptop", server.url(), timeout_s=60.0)
+    tip = laptop.advance(GROUP, "", (record(),)).tip
+    server.lab.set_fault("git", "stall")
+    begin = time.monotonic()
+    assert "no answer within 1 s" in laptop.fetch(limit_s=1.0).problem
+    with pytest.raises(DependencyDown, match="no answer within 1 s"):
+        laptop.advance(GROUP, tip, (record(),), limit_s=1.0)
+    assert time.monotonic() - begin < 30
+    server.lab.clear_fault("git")
+    assert laptop.fetch(limit_s=30.0).problem == ""
 
 
 def test_a_first_fetch_from_a_remote_that_never_answers_ends_too(server: Served, tmp_path: Path) -> None:
