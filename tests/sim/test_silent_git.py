@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from bennu.cli.driving import driven
@@ -12,7 +15,7 @@ from bennu.core.states import State
 from bennu.engine import lock
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
-from bennu.engine.turns import Wishes
+from bennu.engine.turns import StopFlag, Wishes
 from bennu.errors import DependencyDown, Interrupted, LockLost, RolledBack
 from bennu.wiring import resumed
 from tests.sim.pilot import AUTO, BOB, POLICY, Outcome, Pilot, asked, at_rest, during, entered, gone_on, until
@@ -137,16 +140,21 @@ def test_past_the_limit_the_canary_says_that_nobody_watches_and_the_weights(caps
             begin.append(world.clock.boot())
             world.remote.down = True
 
-    with pytest.raises(DependencyDown) as ended, resumed(pilot.session, AUTO) as engine:
-        drive = engine.drive
+    @contextmanager
+    def opening(stop: StopFlag) -> Iterator[Engine]:
+        with resumed(pilot.session, AUTO, stop) as engine:
+            drive = engine.drive
 
-        def watched() -> object:
-            for progress in drive():
-                silence(engine, progress)
-                yield progress
+            def watched() -> Iterator[Progress]:
+                for progress in drive():
+                    silence(engine, progress)
+                    yield progress
 
-        engine.drive = watched  # type: ignore[method-assign,assignment]
-        driven(pilot.session, engine, Format.TEXT)
+            engine.drive = watched  # type: ignore[method-assign]
+            yield engine
+
+    with pytest.raises(DependencyDown) as ended:
+        driven(pilot.session, opening, Format.TEXT)
     assert ended.value.code == 8
     assert ended.value.message.startswith("Git has been silent for 20 s in TRAFFIC_CANARY: the Git remote does not answer")
     assert "the lock was not released; the weights stay as they are" in ended.value.changed
