@@ -48,8 +48,10 @@ class Rejoin(Step):
         if not by_manifest(world):
             return Seen(True, "a restart comes back as a replica of the present master")
         old, present = (world.systems.redis(colour).observe() for colour in (world.rotation.source, world.rotation.target))
-        # Attached at the switch and no master since, it holds nothing that the present one lacks: its restart, and no hand, took it off.
+        # Attached at the switch and no master since, it holds nothing that the present one lacks: its restart, and no hand, took it off. That is true of the process that was promoted alone:
+        # one that restarted may have lost what the old master still has, and a full resync would take the last copy.
         restarted = old.run_id != world.facts.get("intent.source_run_id", old.run_id) and world.facts.get(SPLIT_BRAIN) != "true"
+        restarted = restarted and present.run_id == world.facts.get("intent.target_run_id")
         return Seen(not (restarted and present.is_master and _parked(world, old)), "it did not come back parked from a restart")
 
     def act(self, world: World, pen: Pen) -> Effect:

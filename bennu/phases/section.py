@@ -122,13 +122,15 @@ class Section:
         """A holder that died between a fence that could not be written and its taking back left a source that a restart would open: it is written now, or taken back where nothing was promoted."""
         if by_manifest(self._world):
             return
+        # A source that restarted came back parked: its fence was on the disk, and it may have lost what the target has.
+        restarted = self._restarted()
         # Safe to repeat: a parked server stays parked.
         fenced, target = self._hands.source.fence(PARKING), self._hands.target.position()
         if fenced.persisted:
             return
         words = "the fence can not be written to the source's configuration: a restart would come back writable"
         promoted = target.is_master or target.replid != self._facts["intent.replid"] or self._pointers.names(self._world.rotation.target)
-        if not promoted:
+        if not (promoted or restarted or target.offset > fenced.offset):
             self._back_to_source()
             raise StepAborted(words)
         self._pen.tell(f"{words}; {decision.why}: it only goes forward")

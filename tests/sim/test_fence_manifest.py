@@ -205,6 +205,17 @@ def test_an_old_master_that_came_back_parked_is_made_to_follow_again_before_a_ro
     assert not parked_at_its_next_start(world, Colour.BLUE)
 
 
+def test_an_old_master_with_the_last_copy_is_not_made_to_follow_a_new_one_that_came_back_empty() -> None:
+    world = entered(State.PROMOTED, KIT)
+    pod_ends(world, Colour.BLUE)
+    world.servers[Colour.GREEN].crash(kept=False)
+    held = set(world.servers[Colour.BLUE].state.keys)
+    outcome = Pilot(world).rollback()
+    assert outcome.code != 6, outcome
+    assert held <= set(world.servers[Colour.BLUE].state.keys)
+    assert not [key for key in world.acknowledged if not any(key in one.state.keys for one in world.servers.values())]
+
+
 def test_an_old_master_that_somebody_parked_by_hand_is_judged_and_not_touched() -> None:
     world = switched()
     world.redis(Colour.BLUE).follow(PARKED)

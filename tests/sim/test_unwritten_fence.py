@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bennu.core.clusters import Colour
 from bennu.core.states import State
 from bennu.errors import StoppedSafe
@@ -50,3 +52,21 @@ def test_it_is_written_and_gone_on_from_where_it_can_be_written_now() -> None:
     assert resumed(world).code == 0
     assert blue.written_master is not None
     at_rest(world, Colour.GREEN)
+
+
+def test_a_source_that_restarted_behind_its_fence_is_not_opened_for_want_of_a_configuration() -> None:
+    world = entered(State.SWITCHOVER_LOCKED, FAST)
+    blue = world.servers[Colour.BLUE]
+
+    def before(call: str) -> None:
+        if call == "redis.green.make_master":
+            raise Killed
+
+    assert isinstance(Pilot(world, ANN, taps=Taps(before=before)).resume().error, Killed)
+    # Parked by its written configuration, without its last writes, and the file cannot be written any more.
+    blue.crash(history_kept=True)
+    blue.state = replace(blue.state, data=blue.state.data[:-2], offset=blue.state.offset - 80)
+    blue.knobs.config_file = ""
+    assert resumed(world).code == 0
+    assert world.writable() == ["green"]
+    assert world.lost() == []
