@@ -29,7 +29,7 @@ from tests.faults.stage import POLICY as NUMBERS
 from tests.faults.stage import Case, Server
 from tests.sim.pilot import ANN, AUTO, POLICY, Outcome, Pilot, WatchedClock, entered, until
 from tests.sim.seams import Killed, Seam, Taps
-from tests.sim.universe import Kit, Universe
+from tests.sim.universe import PORT, Kit, Universe
 
 _WAIT_S = 0.02  # of real time for each wait of virtual time: replication is not virtual
 _PACE = threading.Event()
@@ -50,14 +50,16 @@ class Paced(WatchedClock):
 class Reached:
     """A real server as its cluster would show it: its configuration file on the pod's data volume, its peer by the mirror's name."""
 
-    def __init__(self, server: Server, peer: Server) -> None:
-        self._real, self._peer = RedisOverSocket(server.endpoint()), peer
+    def __init__(self, server: Server, peer: Server, mirror: Address) -> None:
+        self._real, self._peer, self._mirror = RedisOverSocket(server.endpoint()), peer, mirror
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._real, attribute)
 
     def observe(self) -> Observation:
-        return replace(self._real.observe(), config_file="/data/redis.conf", data_dir="/data")
+        seen = self._real.observe()
+        master = self._mirror if seen.master == self._peer.way.address else seen.master
+        return replace(seen, config_file="/data/redis.conf", data_dir="/data", master=master)
 
     @contextmanager
     def critical(self, name: str, member: str = "") -> Iterator[Any]:
@@ -149,7 +151,9 @@ class Whole:
 
         @cache
         def redis(colour: Colour) -> Any:
-            return RealSeam(Reached(*pairs[colour]), f"redis.{colour}", self.world, taps, guard)
+            other = Colour.GREEN if colour is Colour.BLUE else Colour.BLUE
+            mirror = Address(f"redis-{other.cluster}.database.svc.cluster.local", PORT)
+            return RealSeam(Reached(*pairs[colour], mirror), f"redis.{colour}", self.world, taps, guard)
 
         pilot.session._simulated = replace(built, systems=replace(built.systems, redis=redis, clock=Paced(pilot.session._clock)))
         return pilot

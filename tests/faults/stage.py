@@ -219,6 +219,11 @@ class Case:
         """Whom the pointer names."""
         return self.source if f" {self.source.address.port} " in self.pointer.read_text(encoding="utf-8") else self.target
 
+    def rejoined(self) -> None:
+        """An operator has the old master follow the new one, and sees it through: a resume in the middle of a full resync would say once more what it said before."""
+        self.source.follows(self.target)
+        awaited(lambda: in_step(self.target, self.source), f"the old master follows: {self.target.role()}, {self.source.role()}")
+
     def judged(self) -> Verdict:
         """When all is over: both are one master and its replica, in step, as the pointer says; then every acknowledged write is looked for at the master."""
         if self.verdict is not None:

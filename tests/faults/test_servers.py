@@ -79,7 +79,7 @@ def test_a_target_that_restarts_right_after_its_promotion_keeps_all_and_asks_an_
     case.users_go_on()
     refused(case, tool)
     case.target.way.flow()
-    case.source.follows(case.target)
+    case.rejoined()
     assert case.tool().ended() == 0, case.tools[-1].story()
     assert sound(case.judged(), "target")
 
@@ -159,7 +159,7 @@ def test_a_target_that_dies_under_its_promotion_is_decided_by_no_machine(case: C
     assert again.ended() == 7, again.story()
     # An operator compares both, and promotes the target by hand.
     case.target.leads()
-    case.source.follows(case.target)
+    case.rejoined()
     assert sound(case.judged(), "target")
 
 
@@ -213,5 +213,5 @@ def test_a_source_that_lost_its_configuration_behind_the_fence_restarts_parked(c
     case.source.crash()
     assert case.source.role()[:3] == ["slave", "127.0.0.1", 1]
     case.users_go_on()
-    case.source.follows(case.target)
+    case.rejoined()
     assert sound(case.judged(), "target")
