@@ -145,7 +145,7 @@ def promote(
     here.refuse_disaster(standing, take_over=take_over)
     wished = wiring.wishes(timeout_s=timeout, accept_loss=accept_loss, dr=True, gone=gone)
     rotation = here.rotation(standing)
-    confirmed(_disaster(here.judge_disaster(rotation, standing.facts, wished), rotation), yes=yes, no_input=no_input)
+    confirmed(_disaster(here.judge_disaster(rotation, standing.facts, wished, standing.state), rotation), yes=yes, no_input=no_input)
     driven(here, partial(wiring.resumed, here, wished, take_over=take_over), output)
 
 

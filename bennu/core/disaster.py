@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bennu.core.switchover import ALONE
 from bennu.core.verdict import Verdict, failed, opened, unknown
 
 BY, GONE = "disaster.by", "disaster.gone"  # the journal's facts: who declared it, and which cluster was typed to be fenced
+REPLID = "disaster.replid"  # the history of the target, a replica still, when the source was given up
 OFFSET, AT = "writes.offset", "writes.at"  # the source's offset, and when it was read (ISO)
 
 
@@ -139,3 +141,28 @@ def promotable(target: Replica, history: str) -> Verdict:
     if not target.persistent:
         return failed("the target has no persistence (AOF or RDB): its first restart would empty it; turn appendonly on")
     return opened(f"the target's data are whole up to offset {target.offset}")
+
+
+def promoted_here(replid: str, replid2: str, run_id: str, facts: Mapping[str, str], *, finished: bool) -> bool:
+    """Whether a target that is a master is one by this rotation's own hand: by the history that its promotion gave it, by a hand-over that was announced and that nobody ended, or, once the
+    hand-over is *finished*, because it is the process that was promoted. Every other master has been made one by somebody else, or has restarted as one.
+    """
+    if facts.get("promoted.replid") == replid:
+        return True
+    announced = [facts.get(of, "") for of, by in (("intent.replid", "intent.open"), (REPLID, ALONE)) if facts.get(by) == "true"]
+    return (bool(replid2) and replid2 in announced) or (finished and facts.get("intent.target_run_id") == run_id)
+
+
+def usable(master: Replica, history: str, *, finished: bool) -> Verdict:
+    """May the data of a target become the group's that is a master already, and not by this rotation's hand? *history* as in ``promotable``. *finished*: the hand-over was, and it has
+    restarted since, which may have given it a new history.
+    """
+    if not master.keys:
+        return failed("the target is a master that holds no key")
+    if not master.persistent:
+        return failed("the target has no persistence (AOF or RDB): its first restart would empty it; turn appendonly on")
+    if not finished and not history:
+        return failed("the target is a master by somebody else's hand, and whose history it holds was never noted: nothing says how old its data are")
+    if not finished and history not in (master.replid, master.replid2):
+        return failed("the target is a master by somebody else's hand, and its history is not that of the source: it holds other data, or none")
+    return opened(f"the target is a master with {master.keys} keys")

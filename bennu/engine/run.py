@@ -160,7 +160,7 @@ class Engine:
         before = self.state.number < State.SWITCHOVER_LOCKED.number
         if before:
             fsm.advance(self.state, Event.DISASTER)  # raises, in words, where nothing can take over
-        for step in self.runbook.disaster(self._now()):
+        for step in self.runbook.disaster(self._now(), self.state):
             yield from self._stuck_ends(step, self._quiet(self.state))
         declared = Entry(Kind.FACT, data={BY: self.lookout.journal.holder.name})
         if before:

@@ -14,7 +14,7 @@ Steps = tuple[Step, ...]
 
 @dataclass(frozen=True)
 class Runbook:
-    """The lists that a run follows. ``rollback`` takes the state it starts from; ``judge`` is what is asked before S7's way back, while a no changes nothing;
+    """The lists that a run follows. ``rollback`` and ``disaster`` take the state they start from; ``judge`` is what is asked before S7's way back, while a no changes nothing;
     ``reverse`` is S7's way back, up to the authority being at the source, and ``reverse_retreat`` what brings that to safety where it cannot go on; ``disaster`` is what is asked before a
     dead source is given up; ``astray`` says whether the side that should write is known not to.
     """
@@ -24,7 +24,7 @@ class Runbook:
     judge: Callable[[World], Steps]
     reverse: Callable[[World], Steps]
     reverse_retreat: Callable[[World], Steps]
-    disaster: Callable[[World], Steps]
+    disaster: Callable[[World, State], Steps]
     astray: Callable[[World, State, Direction], BennuError | None] = lambda world, state, direction: None
 
     def phase(self, state: State) -> Phase:

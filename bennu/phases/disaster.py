@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from bennu.core.disaster import BY, GONE, Evidence, Exposure, Replica, exposed, fenced, promotable, sampled
+from bennu.core.disaster import BY, GONE, REPLID, Evidence, Exposure, Replica, exposed, fenced, promotable, promoted_here, sampled, usable
+from bennu.core.invariants import SPLIT_BRAIN
+from bennu.core.states import State
 from bennu.core.switchover import ALONE, BY_POINTER, announced, closed
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded
@@ -20,7 +22,7 @@ from bennu.phases.gone import answers
 from bennu.phases.kinds import DEPLOYMENT, NODE, POD, SERVICE, STATEFULSET, labels_of, wanted
 from bennu.phases.pointer import Pointers, desired, released
 from bennu.phases.section_errors import only_forward
-from bennu.phases.stray_writes import accepted
+from bennu.phases.stray_writes import FOUND, KEPT, accepted
 from bennu.phases.take_over import connection_name, take_over
 from bennu.ports.kubernetes import Json, Ref
 from bennu.ports.redis import Critical, Observation
@@ -34,55 +36,109 @@ class Judge(Step):
     id = "disaster.judge"
     title = "what going on without the source may cost"
 
+    def __init__(self, state: State) -> None:
+        self._state = state
+
     def observe(self, world: World) -> Seen:
         """Never already: what was seen a minute ago is not so any more."""
         return Seen(False)
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Say it, or refuse."""
-        words = judged(world)
+        words = judged(world, self._state)
         for line in words:
             pen.tell(line)
-        return Effect({"disaster.found": "; ".join(words)})
+        return Effect({"disaster.found": "; ".join(words)} | _history(world))
 
 
-def judged(world: World) -> tuple[str, ...]:
+def _history(world: World) -> dict[str, str]:
+    """What the target holds while it is a replica still: by it a run that was killed behind the promotion is told from somebody else's."""
+    if not world.conf.redis:
+        return {}
+    target = world.systems.redis(world.rotation.target).observe()
+    return {} if target.is_master else {REPLID: target.replid}
+
+
+def judged(world: World, state: State = State.SWITCHOVER_LOCKED) -> tuple[str, ...]:
     """What is so, in an operator's lines. Raises GateRefused (3) where this is no disaster, or the target cannot be promoted; OperatorNeeded (7) without a proof or a word for the loss."""
     if not world.conf.redis:
         return (_proof(world).reason,)
-    target = world.systems.redis(world.rotation.target).observe()
     seen = _evidence(world)
     if seen.redis_answers:
+        _refuse_the_other_way(world, state)
         raise GateRefused(
             fenced(seen).reason, next_step="'bennu rotate status' shows where the rotation stands; 'bennu rotate promote' hands over without loss"
         )
+    target = world.systems.redis(world.rotation.target).observe()
     if target.is_master:
-        return (f"{world.rotation.target.cluster} is the master already: nothing more is lost by going on without {world.rotation.source.cluster}",)
+        return _master_already(world, target, fenced(seen), state)
     whole = promotable(_replica(target), world.facts.get("source.replid", ""))
     if not whole.is_open:
         raise GateRefused(whole.reason, next_step="restore the source, or the target from a snapshot; 'bennu rotate status --why' shows both histories")
-    cost, proof = _exposure(world, target), fenced(seen)
-    if not (accepted(world.facts) and proof.is_open):
-        raise OperatorNeeded(f"{cost.words()}; {proof.reason}", next_step=_ask(world, proof))
-    return cost.words(), proof.reason
+    return _agreed(world, _exposure(world, target).words(), fenced(seen))
+
+
+def _agreed(world: World, cost: str, proof: Verdict, *, loss: bool = True) -> tuple[str, ...]:
+    """Both words, or what is lacking: that nothing writes at the source any more, and (*loss*) that what it had alone is given up."""
+    if not proof.is_open or (loss and not accepted(world.facts)):
+        raise OperatorNeeded(f"{cost}; {proof.reason}", next_step=_ask(world, proof, loss=loss))
+    return cost, proof.reason
+
+
+def _master_already(world: World, target: Observation, proof: Verdict, state: State) -> tuple[str, ...]:
+    """Nothing more is lost where this rotation made it the master, short of what the source's volumes hold alone; of any other master somebody has to say that it is the right one."""
+    rotation, finished = world.rotation, state.number >= State.PROMOTED.number
+    if not promoted_here(target.replid, target.replid2, target.run_id, world.facts, finished=finished):
+        whole = usable(_replica(target), world.facts.get("source.replid", ""), finished=finished)
+        if not whole.is_open:
+            raise GateRefused(
+                f"{rotation.target.cluster}: {whole.reason}",
+                next_step="find out who made it a master and what it holds; docs/disaster.md says what can be done by hand",
+            )
+        how = "has restarted since its promotion" if finished else "was made a master by somebody else's hand"
+        return _agreed(world, f"{rotation.target.cluster} {how}; {_exposure(world, target).words()}", proof)
+    plain = f"{rotation.target.cluster} is the master already: nothing more is lost by going on without {rotation.source.cluster}"
+    if state is not State.DRAINING:
+        return (plain,)
+    # What follows takes the source's volumes away.
+    stray = world.facts.get(SPLIT_BRAIN) == "true" or bool(world.facts.get(KEPT))
+    if not stray:
+        return _agreed(world, plain, proof, loss=False)
+    held = (
+        " and ".join(words for words in (world.facts.get(FOUND, ""), world.facts.get(KEPT, "")) if words) or "nobody has counted which, and they are in no file"
+    )
+    return _agreed(
+        world, f"{rotation.source.cluster} may hold writes that {rotation.target.cluster} lacks, and is about to be destroyed with them ({held})", proof
+    )
+
+
+def _refuse_the_other_way(world: World, state: State) -> None:
+    """The source lives and the new master is silent: the data are on the side that was left, and Bennu does not guess how many. Raises OperatorNeeded."""
+    rotation = world.rotation
+    if state.number < State.PROMOTED.number or _or_none(world.systems.redis(rotation.target).observe) is not None:
+        return
+    raise OperatorNeeded(
+        f"Redis of {rotation.target.cluster}, the write master, does not answer, and that of {rotation.source.cluster}, the old one, does: --dr goes on without the old one only",
+        next_step=f"bring {rotation.target.cluster} back, then 'bennu rotate resume'; where it is lost for good, docs/disaster.md ('When the new master dies') says what to do by hand",
+    )
 
 
 def _proof(world: World) -> Verdict:
     """Where the state lies outside the clusters nothing of it is lost; two clusters that both call themselves the master would still write to it."""
     proof = fenced(_evidence(world))
     if not proof.is_open:
-        raise OperatorNeeded(proof.reason, next_step=_ask(world, proof))
+        raise OperatorNeeded(proof.reason, next_step=_ask(world, proof, loss=False))
     return proof
 
 
-def _ask(world: World, proof: Verdict) -> str:
+def _ask(world: World, proof: Verdict, *, loss: bool) -> str:
     """The command that would go on, and what else would prove it."""
     gone = "" if proof.is_open else f" --gone {world.rotation.source.cluster}"
-    loss = " --accept-loss" if world.conf.redis else ""
+    given = " --accept-loss" if loss else ""
     other = (
         "" if proof.is_open else f"; --gone says that nothing can write there any more: cut it off first, scale its Redis to 0, or destroy it ({proof.reason})"
     )
-    return f"'bennu rotate promote --dr{loss}{gone}' goes on{other}"
+    return f"'bennu rotate promote --dr{given}{gone}' goes on{other}"
 
 
 def _evidence(world: World) -> Evidence:
@@ -209,6 +265,6 @@ class Alone(Step):
         return Effect(closed(world.facts, BY_POINTER) | released(world))
 
 
-def steps(world: World) -> tuple[Step, ...]:
-    """What is asked before the source is given up."""
-    return (Judge(),)
+def steps(world: World, state: State) -> tuple[Step, ...]:
+    """What is asked in *state* before the source is given up."""
+    return (Judge(state),)

@@ -23,17 +23,22 @@ FAST = Kit(weights=(10,))
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 
 
+def burnt(world: Universe, colour: Colour) -> Universe:
+    """API, nodes and Redis at once."""
+    world.clusters[colour].up = False
+    world.servers[colour].knobs.up = False
+    world.fate.down.add(colour)
+    world.tick()
+    return world
+
+
 def dead(world: Universe) -> Universe:
-    """Blue burns down: API, nodes and Redis at once. The last write that it acknowledged never left it."""
+    """Blue burns down. The last write that it acknowledged never left it."""
     blue, green = world.servers[BLUE], world.servers[GREEN]
     world.net.cut(green, blue)
     blue.client_write("last-words", "1")
     world.acknowledged["last-words"] = "blue"
-    world.clusters[BLUE].up = False
-    blue.knobs.up = False
-    world.fate.down.add(BLUE)
-    world.tick()
-    return world
+    return burnt(world, BLUE)
 
 
 def burn(world: Universe) -> None:

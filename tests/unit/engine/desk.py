@@ -88,7 +88,7 @@ class Desk:
         world = World(rotation, cast("Any", None), LAB, cast("Systems", _Clocked(self.clock)))
         lookout = Lookout(journal, MemoryRequestBox(self.remote), self.stop, Counters())
         return Engine(
-            Runbook(phases, lambda w, s: back, lambda w: (), lambda w: back, lambda w: (), lambda w: ()), world, lookout, wishes or Wishes(auto_promote=True)
+            Runbook(phases, lambda w, s: back, lambda w: (), lambda w: back, lambda w: (), lambda w, s: ()), world, lookout, wishes or Wishes(auto_promote=True)
         )
 
 

@@ -1,0 +1,134 @@
+"""What is asked before a source is given up, where the target is a master already, is silent, or the source is about to be destroyed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bennu.core.states import State
+from bennu.engine.turns import Wishes
+from bennu.errors import GateRefused, OperatorNeeded
+from tests.sim.memory_redis import MemoryRedis
+from tests.sim.pilot import BOB, Pilot, during, entered, gone_on, universe
+from tests.sim.test_disaster import BLUE, FAST, GREEN, burnt, canary, dead, declared, ended_at_green
+from tests.sim.universe import Universe
+
+
+def kept_and_dead() -> Universe:
+    """Green was rotated to and burnt down; blue was kept, and has not had the last words."""
+    world = universe(FAST)
+    assert Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).code == 0
+    green = world.servers[GREEN]
+    world.net.cut(world.servers[BLUE], green)
+    green.client_write("last-words", "1")
+    world.acknowledged["last-words"] = "green"
+    return burnt(world, GREEN)
+
+
+def opened_by_hand(server: MemoryRedis) -> None:
+    server.follow(None)
+    server.written_master = None
+
+
+WORDS = Wishes(dr=True, accept_loss=True, gone="cluster-green")
+
+
+def test_a_kept_cluster_that_is_a_master_by_another_hand_takes_nothing_over() -> None:
+    world = kept_and_dead()
+    opened_by_hand(world.servers[BLUE])
+    pilot = Pilot(world, BOB)
+    rotation = pilot.session.warm_beside("")
+    for given in (Wishes(dr=True), WORDS):
+        with pytest.raises(GateRefused, match="somebody else's hand"):
+            pilot.session.judge_disaster(rotation, {}, given)
+    assert pilot.begun(rotation, WORDS).code == 3
+    assert world.master_in_git() is GREEN
+
+
+def test_an_empty_target_that_is_a_master_takes_nothing_over() -> None:
+    world = entered(State.DATA_SYNCING, FAST)
+    opened_by_hand(world.servers[GREEN])
+    dead(world)
+    outcome = declared(world)
+    assert isinstance(outcome.error, GateRefused), outcome
+    assert re.search("no key|never noted", outcome.error.message)
+    assert world.master_in_git() is BLUE
+
+
+def test_a_replica_that_somebody_made_the_master_is_agreed_to_like_any_other() -> None:
+    world = canary()
+    opened_by_hand(world.servers[GREEN])
+    for lacking in ({"accept_loss": False}, {"gone": ""}):
+        outcome = declared(world, **lacking)
+        assert isinstance(outcome.error, OperatorNeeded), outcome
+        assert "somebody else's hand" in outcome.error.message
+    assert declared(world).code == 0
+    ended_at_green(world)
+
+
+def test_a_target_of_another_history_that_is_a_master_takes_nothing_over() -> None:
+    world = canary()
+    green = world.servers[GREEN]
+    green.crash(kept=False)
+    opened_by_hand(green)
+    green.client_write("other", "1")
+    outcome = declared(world)
+    assert isinstance(outcome.error, GateRefused), outcome
+    assert "history is not that of the source" in outcome.error.message
+
+
+def test_a_new_master_that_restarted_since_is_agreed_to_by_name() -> None:
+    world = burnt(entered(State.PROMOTED, FAST), BLUE)
+    assert declared(world.copy(), accept_loss=False, gone="").code == 0
+    green = world.servers[GREEN]
+    green.crash(kept=True)
+    outcome = declared(world, accept_loss=False)
+    assert isinstance(outcome.error, OperatorNeeded), outcome
+    assert "has restarted" in outcome.error.message
+    assert declared(world).code == 0
+
+
+def test_in_s8_the_source_is_destroyed_only_once_nothing_can_write_there() -> None:
+    world = entered(State.DRAINING, FAST)
+    world.clusters[BLUE].up = False
+    world.servers[BLUE].knobs.reachable = False
+    outcome = declared(world, accept_loss=False, gone="")
+    assert isinstance(outcome.error, OperatorNeeded), outcome
+    assert "--gone cluster-blue" in outcome.error.next_step
+    assert any("/cluster-blue/" in path for path in world.tree)
+    assert declared(world, accept_loss=False).code == 0
+    assert not any("/cluster-blue/" in path for path in world.tree)
+
+
+def test_after_two_masters_the_sources_own_writes_are_given_up_by_name_or_kept() -> None:
+    world = entered(State.PROMOTED, FAST)
+    blue = world.servers[BLUE]
+
+    def open_blue(engine: object) -> None:
+        blue.follow(None)
+        blue.client_write("only-blue", "1")
+
+    pilot = Pilot(world)
+    pilot.watch = during("promoted.ttl", open_blue)
+    assert pilot.resume().code == 7
+    assert gone_on(world).standing.state is State.DRAINING
+    world.clusters[BLUE].up = False
+    blue.knobs.reachable = False
+    for lacking in ({"accept_loss": False, "gone": ""}, {"accept_loss": False}):
+        outcome = declared(world, **lacking)
+        assert isinstance(outcome.error, OperatorNeeded), outcome
+        assert "may hold writes" in outcome.error.message
+        assert "--accept-loss" in outcome.error.next_step
+    assert any("/cluster-blue/" in path for path in world.tree)
+    assert world.provisioner.knows(Pilot(world).session.world(pilot.session.idle()).order(BLUE))
+
+
+@pytest.mark.parametrize("state", [State.PROMOTED, State.DRAINING])
+def test_where_the_new_master_dies_the_way_by_hand_is_named(state: State) -> None:
+    world = burnt(entered(state, FAST), GREEN)
+    outcome = declared(world)
+    assert isinstance(outcome.error, OperatorNeeded), outcome
+    assert "cluster-green, the write master, does not answer" in outcome.error.message
+    assert "docs/disaster.md" in outcome.error.next_step
+    assert any("/cluster-blue/" in path for path in world.tree)
