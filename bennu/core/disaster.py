@@ -5,14 +5,17 @@ A dead source's last writes cannot be counted. What can be said is how far the t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bennu.core.record import Kind, Record
+from bennu.core.states import State
 from bennu.core.switchover import ALONE
 from bennu.core.verdict import Verdict, failed, opened, unknown
 
 BY, GONE = "disaster.by", "disaster.gone"  # the journal's facts: who declared it, and which cluster was typed to be fenced
+BESIDE = "dr"  # the option of a rotation that was begun by a disaster, to a cluster that stood there before
 REPLID = "disaster.replid"  # the history of the target, a replica still, when the source was given up
 OFFSET, AT = "writes.offset", "writes.at"  # the source's offset, and when it was read (ISO)
 
@@ -166,3 +169,19 @@ def usable(master: Replica, history: str, *, finished: bool) -> Verdict:
     if not finished and history not in (master.replid, master.replid2):
         return failed("the target is a master by somebody else's hand, and its history is not that of the source: it holds other data, or none")
     return opened(f"the target is a master with {master.keys} keys")
+
+
+def given_up_before(records: Iterable[Record]) -> dict[str, str]:
+    """The clusters that an earlier rotation went on without, by colour, and which one that was. The group's history has left them behind, until a later rotation made one anew and handed over."""
+    found: dict[str, str] = {}
+    source = target = ""
+    for record in records:
+        if record.kind is Kind.BEGIN:
+            source, target = record.data.get("source", ""), record.data.get("target", "")
+        elif record.data.get(BY):
+            found[source] = record.rotation
+        elif BY in record.data and found.get(source) == record.rotation:
+            del found[source]
+        elif record.kind is Kind.STATE and record.state is State.PROMOTED:
+            found.pop(target, None)
+    return found

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from bennu.core import fsm
-from bennu.core.disaster import BY, GONE
+from bennu.core.disaster import BESIDE, BY, GONE
 from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.record import Kind
 from bennu.core.requests import owed
@@ -133,7 +133,9 @@ class Engine:
     # The three lists
 
     def _forward(self) -> Iterator[Progress]:
-        if self.wishes.dr:
+        # Killed before it entered S6, a rotation that a disaster began is none for a resume to take for an ordinary one: the words are asked for again.
+        beside = self.state is State.IDLE_STABLE and BESIDE in self.world.rotation.options
+        if self.wishes.dr or beside:
             yield from self._without_source()
         elif self.state is State.IDLE_STABLE:
             yield self._enter(Event.START)
@@ -216,7 +218,9 @@ class Engine:
         yield self._finish()
         raise RolledBack(
             f"rotation {self.world.rotation.id} was rolled back: {self.world.rotation.source.cluster} has all traffic and the write authority",
-            changed="the target was taken down; Git is as before but for its history",
+            changed="the target was taken down; Git is as before but for its history"
+            if self.world.rotation.made_target
+            else "the target stays: this rotation did not make it",
             next_step="bennu status",
         )
 

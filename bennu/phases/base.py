@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
 from bennu.core.clusters import Colour, Group, RotationId
+from bennu.core.disaster import BESIDE
 from bennu.core.policy import Policy
 from bennu.core.states import Event, State
 from bennu.core.verdict import Verdict, opened
@@ -46,6 +47,11 @@ class Rotation:
     def group(self) -> Group:
         """The group it belongs to."""
         return self.id.group
+
+    @property
+    def made_target(self) -> bool:
+        """Whether this run made its target: a cluster that stood there before it, kept or taken as it was, is not its to destroy."""
+        return not self.options & {BESIDE, "adopt"}
 
     def swapped(self) -> Rotation:
         """The same run with the roles swapped: the reverse switchover."""

@@ -7,9 +7,10 @@ its volumes may hold the only copy of what is missing, so the rotation ends with
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from bennu.core.clusters import Colour
 from bennu.core.disaster import BY, GONE, REPLID, Evidence, Exposure, Replica, exposed, fenced, promotable, promoted_here, sampled, usable
 from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.states import State
@@ -66,9 +67,8 @@ def judged(world: World, state: State = State.SWITCHOVER_LOCKED) -> tuple[str, .
     seen = _evidence(world)
     if seen.redis_answers:
         _refuse_the_other_way(world, state)
-        raise GateRefused(
-            fenced(seen).reason, next_step="'bennu rotate status' shows where the rotation stands; 'bennu rotate promote' hands over without loss"
-        )
+        on = "'bennu rotate start' begins an ordinary rotation" if state is State.IDLE_STABLE else "'bennu rotate promote' hands over without loss"
+        raise GateRefused(fenced(seen).reason, next_step=f"'bennu rotate status' shows where the rotation stands; {on}")
     target = world.systems.redis(world.rotation.target).observe()
     if target.is_master:
         return _master_already(world, target, fenced(seen), state)
@@ -76,6 +76,15 @@ def judged(world: World, state: State = State.SWITCHOVER_LOCKED) -> tuple[str, .
     if not whole.is_open:
         raise GateRefused(whole.reason, next_step="restore the source, or the target from a snapshot; 'bennu rotate status --why' shows both histories")
     return _agreed(world, _exposure(world, target).words(), fenced(seen))
+
+
+def refuse_given_up(colour: Colour, before: Mapping[str, str]) -> None:
+    """A cluster that an earlier rotation went on without is nobody's next master (*before*: by colour, which rotation). Raises GateRefused."""
+    if colour.value in before:
+        raise GateRefused(
+            f"{colour.cluster} was given up as dead by rotation {before[colour.value]}: it has nothing of what the group wrote since",
+            next_step="restore from a snapshot; docs/disaster.md says what can be done by hand with what a cluster that was given up still holds",
+        )
 
 
 def _agreed(world: World, cost: str, proof: Verdict, *, loss: bool = True) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def steps(world: World, state: State) -> tuple[Step, ...]:
     if world.conf.active_only and state.number >= State.TRAFFIC_CANARY.number:
         # Only after a hand-over or an abort can they be held at the source; the reverse switchover has started them already, then this finds nothing to do.
         found.append(Start(at_source=True, step_id="rollback.active-only"))
-    return (*found, *takedown.steps("rollback", source=False))
+    return (*found, *(takedown.steps("rollback", source=False) if world.rotation.made_target else ()))
 
 
 def reverse(world: World) -> tuple[Step, ...]:

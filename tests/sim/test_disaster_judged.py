@@ -8,10 +8,11 @@ import pytest
 
 from bennu.core.states import State
 from bennu.engine.turns import Wishes
-from bennu.errors import GateRefused, OperatorNeeded
+from bennu.errors import GateRefused, OperatorNeeded, RolledBack
 from tests.sim.memory_redis import MemoryRedis
 from tests.sim.pilot import BOB, Pilot, during, entered, gone_on, universe
-from tests.sim.test_disaster import BLUE, FAST, GREEN, burnt, canary, dead, declared, ended_at_green
+from tests.sim.seams import Killed, Taps
+from tests.sim.test_disaster import BLUE, FAST, GREEN, burnt, canary, dead, declared, ended_at_green, returned
 from tests.sim.universe import Universe
 
 
@@ -132,3 +133,78 @@ def test_where_the_new_master_dies_the_way_by_hand_is_named(state: State) -> Non
     assert "cluster-green, the write master, does not answer" in outcome.error.message
     assert "docs/disaster.md" in outcome.error.next_step
     assert any("/cluster-blue/" in path for path in world.tree)
+
+
+def killed_at_the_beginning() -> Universe:
+    """A ``start --dr`` that opened its rotation, and died before it went on without the source."""
+    world = kept_and_dead()
+
+    def after(call: str) -> None:
+        standing = Pilot(world).session.standing()
+        if call.startswith("repository") and standing.begun and not standing.ended:
+            raise Killed
+
+    pilot = Pilot(world, BOB, taps=Taps(after=after))
+    assert isinstance(pilot.begun(pilot.session.warm_beside(""), WORDS).error, Killed)
+    assert Pilot(world).session.standing().state is State.IDLE_STABLE
+    world.disk(BOB.name).locks.clear()
+    return world
+
+
+def test_a_start_that_was_killed_is_none_for_a_resume_to_take_for_an_ordinary_one() -> None:
+    world = killed_at_the_beginning()
+    outcome = Pilot(world, BOB).resume()
+    assert isinstance(outcome.error, OperatorNeeded), outcome
+    assert "bennu rotate promote --dr --accept-loss --gone cluster-green" in outcome.error.next_step
+    assert outcome.standing.state is State.IDLE_STABLE
+    assert world.clusters[BLUE].up
+    session = Pilot(world, BOB).session
+    session.refuse_disaster(session.standing())
+    assert Pilot(world, BOB).resume(WORDS).code == 0
+    assert world.writable() == ["blue"]
+    assert world.master_in_git() is BLUE
+
+
+def test_a_start_that_was_killed_begins_anew_by_the_same_command() -> None:
+    world = killed_at_the_beginning()
+    assert Pilot(world, BOB).resume().code == 7
+    pilot = Pilot(world, BOB)
+    assert pilot.begun(pilot.session.warm_beside(""), WORDS).code == 0
+    assert world.writable() == ["blue"]
+
+
+def test_the_way_back_never_destroys_a_cluster_that_stood_there_before() -> None:
+    world = kept_and_dead()
+
+    def die(call: str) -> None:
+        if call == "redis.blue.make_master":
+            raise Killed
+
+    pilot = Pilot(world, BOB, taps=Taps(before=die))
+    assert isinstance(pilot.begun(pilot.session.warm_beside(""), WORDS).error, Killed)
+    world.disk(BOB.name).locks.clear()
+    # The dead one comes back before the promotion: no disaster any more, and the rotation an ordinary one in its canary.
+    world.fate.down.discard(GREEN)
+    world.clusters[GREEN].up = True
+    world.servers[GREEN].knobs.up = True
+    world.net.heal(world.servers[BLUE], world.servers[GREEN])
+    world.tick()
+    assert Pilot(world, BOB).resume().standing.state is State.TRAFFIC_CANARY
+    outcome = Pilot(world, BOB).rollback()
+    assert outcome.code == 6, outcome
+    assert isinstance(outcome.error, RolledBack)
+    assert "the target stays" in outcome.error.changed
+    assert world.clusters[BLUE].up
+    assert any("/cluster-blue/" in path for path in world.tree)
+    assert world.writable() == ["green"]
+    assert world.servers[BLUE].state.keys == world.servers[GREEN].state.keys
+
+
+def test_a_cluster_that_was_given_up_is_nobodys_next_master() -> None:
+    world = canary()
+    assert declared(world).code == 0
+    returned(world)
+    burnt(world, GREEN)
+    for to in ("", "blue"):
+        with pytest.raises(GateRefused, match="cluster-blue was given up as dead by rotation"):
+            Pilot(world, BOB).session.warm_beside(to)
