@@ -197,6 +197,10 @@ class _Tapped:
         """See the port."""
         return self.real.members()
 
+    def lives(self) -> bool:
+        """See the port."""
+        return self.real.lives()
+
     @contextmanager
     def critical(self, name: str, member: str = "") -> Iterator[Critical]:
         """See the port."""

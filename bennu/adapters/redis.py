@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from bennu.adapters import redis_life
 from bennu.adapters import redis_profile as profiles
 from bennu.adapters import redis_reading as reading
 from bennu.adapters.certificates import PemCertificates
@@ -77,6 +78,18 @@ class RedisOverSocket:
         for one in answered:
             by_process.setdefault(one.seen.run_id, one)
         return tuple(by_process.values())
+
+    def lives(self) -> bool:
+        """See the port. The address that is asked otherwise, and every member's."""
+        ways = (self._endpoint.address, *self._ways().values())
+        with ThreadPoolExecutor(len(ways)) as pool:
+            return any(pool.map(self._life, ways))
+
+    def _life(self, way: Callable[[], Address]) -> bool:
+        try:
+            return redis_life.lives(way(), self._endpoint.timeout_s, self._endpoint.tls)
+        except (BennuError, OSError):
+            return False  # there is no way to it
 
     def _way(self, member: str) -> Address:
         """Where a pod is now: one of the same name may have come back with another address."""

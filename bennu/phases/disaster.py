@@ -68,6 +68,8 @@ def judged(world: World, state: State = State.SWITCHOVER_LOCKED) -> tuple[str, .
     if seen.redis_answers:
         _refuse_the_other_way(world, state)
         on = "'bennu rotate start' begins an ordinary rotation" if state is State.IDLE_STABLE else "'bennu rotate promote' hands over without loss"
+        if _or_none(world.systems.redis(world.rotation.source).observe) is None:
+            on = "it refuses Bennu: check redis[].auth and redis[].tls, or cut it off from everybody ('bennu doctor' asks it again)"
         raise GateRefused(fenced(seen).reason, next_step=f"'bennu rotate status' shows where the rotation stands; {on}")
     target = world.systems.redis(world.rotation.target).observe()
     if target.is_master:
@@ -78,13 +80,14 @@ def judged(world: World, state: State = State.SWITCHOVER_LOCKED) -> tuple[str, .
     return _agreed(world, _exposure(world, target).words(), fenced(seen))
 
 
-def refuse_given_up(colour: Colour, before: Mapping[str, str]) -> None:
-    """A cluster that an earlier rotation went on without is nobody's next master (*before*: by colour, which rotation). Raises GateRefused."""
+def never_given_up(colour: Colour, before: Mapping[str, str]) -> Colour:
+    """*colour*, where no earlier rotation went on without it (*before*: by colour, which one): such a cluster is nobody's next master. Raises GateRefused."""
     if colour.value in before:
         raise GateRefused(
             f"{colour.cluster} was given up as dead by rotation {before[colour.value]}: it has nothing of what the group wrote since",
             next_step="restore from a snapshot; docs/disaster.md says what can be done by hand with what a cluster that was given up still holds",
         )
+    return colour
 
 
 def _agreed(world: World, cost: str, proof: Verdict, *, loss: bool = True) -> tuple[str, ...]:
@@ -160,9 +163,8 @@ def _evidence(world: World) -> Evidence:
 
 
 def _answering(world: World) -> bool:
-    """Whether any Redis of the source answers, behind its Service or not."""
-    redis = world.systems.redis(world.rotation.source)
-    return _or_none(redis.observe) is not None or bool(redis.members())
+    """Whether any Redis of the source answers, behind its Service or not; one that refuses Bennu may well serve everybody else."""
+    return world.systems.redis(world.rotation.source).lives()
 
 
 def _or_none(ask: Callable[[], T]) -> T | None:

@@ -187,6 +187,9 @@ class RedisServer(Protocol):
     def members(self) -> tuple[Member, ...]:
         """Every server that answers now, each asked by itself: all pods behind the Service, ready or not, and all pods of their workload. One that does not answer is left out; never raises."""
 
+    def lives(self) -> bool:
+        """Whether any server behind the Service, or of its workload, answers at all. A refusal (of the password, of a command, of trust, while it loads) is an answer. Never raises."""
+
     def critical(self, name: str, member: str = "") -> AbstractContextManager[Critical]:
         """Open the critical section's connection, named *name* (``bennu-<rotation>-<epoch>``), the name confirmed by ``CLIENT GETNAME``. *member*: one of ``members`` by its name, else the
         server that the Service's ready endpoint is.

@@ -206,8 +206,8 @@ class Session:
 
     def refuse_disaster(self, standing: Standing, *, take_over: str = "") -> None:
         """Words where nothing can take over from a dead source. Raises GateRefused (3), LockHeld (4)."""
-        begun = bool(standing.begun) and not standing.ended and standing.options.get(BESIDE) == "true"
-        if not standing.open and not begun:  # killed before it entered S6, one that a disaster began goes on all the same
+        # Killed before it entered S6, one that a disaster began goes on all the same.
+        if not standing.open and (not standing.begun or standing.ended or standing.options.get(BESIDE) != "true"):
             raise GateRefused(
                 "no rotation is open", next_step="'bennu rotate start --dr' takes the write authority to a cluster that was kept warm, if there is one"
             )
@@ -240,12 +240,11 @@ class Session:
         world = self.world(Rotation(RotationId(self.group, 0), source, source.following))
         there = [colour for colour in Colour if colour is not source and world.text(colour, tree.CLUSTER_CONFIG) is not None]
         lost = given_up_before(self.journal.records)
-        wanted = [Colour.parse(to)] if to else [colour for colour in there if colour.value not in lost] or there
+        wanted = [Colour.parse(to)] if to else [one for one in there if one.value not in lost] or there
         if len(wanted) != 1 or wanted[0] not in there:
             names = ", ".join(there) or "none: without a replica there is nothing to promote; 'bennu rotate cleanup' and a restore are what is left"
             raise UsageError(f"which warm cluster takes over from {source.cluster}? there is {names}", next_step="name it with --to")
-        disaster.refuse_given_up(wanted[0], lost)
-        return self.proposed(wanted[0].value, (BESIDE, "keep-source"), ticket=ticket, only_fresh=True, source_dead=True)
+        return self.proposed(disaster.never_given_up(wanted[0], lost).value, (BESIDE, "keep-source"), ticket=ticket, only_fresh=True, source_dead=True)
 
     def plan(self, to: str) -> Plan:
         """Every step, from the open rotation's state on or from the start."""

@@ -77,6 +77,7 @@ class Knobs:
     tls_replication: bool = False
     authority: str = ""  # who signed its certificate, and whom it trusts
     syncing: bool = False
+    refuses: bool = False  # it answers every question with a refusal, as one whose password was changed does
     expiries: tuple[Expiry, ...] = ()
     profile: Profile = field(default_factory=Profile)
 
@@ -150,7 +151,10 @@ class MemoryRedis:
         return self.seen()
 
     def members(self) -> tuple[Member, ...]:
-        return (Member("redis-0", self.seen()),) if self.knobs.up and self.knobs.reachable else ()
+        return (Member("redis-0", self.seen()),) if self.lives() and not self.knobs.refuses else ()
+
+    def lives(self) -> bool:
+        return self.knobs.up and self.knobs.reachable
 
     @contextmanager
     def critical(self, name: str, member: str = "") -> Iterator[Critical]:
@@ -315,8 +319,10 @@ class MemoryRedis:
         return self.net.now()
 
     def _answering(self) -> None:
-        if not (self.knobs.up and self.knobs.reachable):
+        if not self.lives():
             raise DependencyDown(f"{self.name} does not answer: connection refused")
+        if self.knobs.refuses:
+            raise DependencyDown(f"{self.name} refuses the password (WRONGPASS)")
 
 
 def _with_empty_second(history: tuple[str, int]) -> tuple[str, str, int]:

@@ -208,3 +208,14 @@ def test_a_cluster_that_was_given_up_is_nobodys_next_master() -> None:
     for to in ("", "blue"):
         with pytest.raises(GateRefused, match="cluster-blue was given up as dead by rotation"):
             Pilot(world, BOB).session.warm_beside(to)
+
+
+def test_a_source_that_refuses_everything_is_no_dead_one() -> None:
+    world = canary()
+    world.servers[BLUE].knobs.up = True
+    world.servers[BLUE].knobs.refuses = True
+    outcome = declared(world)
+    assert isinstance(outcome.error, GateRefused), outcome
+    assert "answers: this is no disaster" in outcome.error.message
+    assert "redis[].auth" in outcome.error.next_step
+    assert world.master_in_git() is BLUE
