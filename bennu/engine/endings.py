@@ -13,11 +13,14 @@ from bennu.errors import BennuError, LockLost, Paused, RolledBack, SplitBrainErr
 from bennu.phases.base import Phase
 
 
-def ending(phase: Phase, turn: Exception, reason: str, target: Colour) -> BennuError:
-    """After a turn, with the phase in safety: who has the authority, and what to type."""
+def ending(phase: Phase, turn: Exception, reason: str, target: Colour, *, silent: bool = False) -> BennuError:
+    """After a turn, with the phase in safety: who has the authority, and what to type. *silent*: the target's Redis does not answer."""
     promoted = phase.state.number >= State.PROMOTED.number
     safe = f"{target.cluster} is the write master" if promoted else "the source is writable and has all traffic"
     back = "" if phase.state is State.DRAINING else ", 'bennu rotate rollback' goes back"
+    if promoted and silent:
+        lost = f"bring {target.cluster} back, then 'bennu rotate resume'; where it is lost for good, docs/disaster.md ('When the new master dies') says what to do by hand"
+        return StoppedSafe(f"stopped in {phase.state}: {reason}", changed=f"{target.cluster} was promoted, and its Redis does not answer", next_step=lost)
     if isinstance(turn, Inconclusive):
         return Paused(reason, changed=safe, next_step=f"'bennu rotate resume' measures again{back}")
     if isinstance(turn, StopAsked):

@@ -341,7 +341,8 @@ class Engine:
             self._write(Entry(Kind.ABORTED, step="traffic-canary.*", data={"reason": reason[:300]}))
 
     def _ending(self, phase: Phase, turn: Exception, reason: str) -> BennuError:
-        return self._astray() or ending(phase, turn, reason, self.world.rotation.target)
+        silent = phase.state.number >= State.PROMOTED.number and self.runbook.silent(self._now())
+        return self._astray() or ending(phase, turn, reason, self.world.rotation.target, silent=silent)
 
     def _astray(self) -> BennuError | None:
         return self.runbook.astray(self._now(), self.state, self.lookout.journal.standing.direction)

@@ -16,7 +16,8 @@ Steps = tuple[Step, ...]
 class Runbook:
     """The lists that a run follows. ``rollback`` and ``disaster`` take the state they start from; ``judge`` is what is asked before S7's way back, while a no changes nothing;
     ``reverse`` is S7's way back, up to the authority being at the source, and ``reverse_retreat`` what brings that to safety where it cannot go on; ``disaster`` is what is asked before a
-    dead source is given up; ``astray`` says whether the side that should write is known not to.
+    dead source is given up; ``astray`` says whether the side that should write is known not to, and ``silent`` whether the target's Redis
+    does not answer.
     """
 
     phases: tuple[Phase, ...]
@@ -26,6 +27,7 @@ class Runbook:
     reverse_retreat: Callable[[World], Steps]
     disaster: Callable[[World, State], Steps]
     astray: Callable[[World, State, Direction], BennuError | None] = lambda world, state, direction: None
+    silent: Callable[[World], bool] = lambda world: False
 
     def phase(self, state: State) -> Phase:
         """The phase of a state."""

@@ -32,6 +32,11 @@ def writes_astray(world: World, state: State, direction: Direction) -> BennuErro
     return OperatorNeeded(f"{should.cluster} accepts no writes ({why})", changed=_other_side(world, other), next_step=_NEXT)
 
 
+def target_silent(world: World) -> bool:
+    """Whether the target's Redis does not answer at all: nothing is said of it then as if it did."""
+    return bool(world.conf.redis) and not world.systems.redis(world.rotation.target).lives()
+
+
 def _writes(world: World, colour: Colour) -> bool:
     return world.systems.redis(colour).observe().is_master if world.conf.redis else Pointers(world).says_master(colour)
 

@@ -15,7 +15,7 @@ from bennu.engine.runbook import Runbook
 from bennu.engine.turns import Counters, StopFlag, Wishes
 from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, UsageError
 from bennu.phases import disaster, rollback
-from bennu.phases.aftermath import writes_astray
+from bennu.phases.aftermath import target_silent, writes_astray
 from bennu.phases.base import Rotation
 from bennu.phases.order import PHASES
 from bennu.wiring.session import Session
@@ -41,7 +41,7 @@ def wishes(
     return Wishes(auto_promote, promote, no_wait, keep_source, state, accept_loss, timeout_s, dr, gone)
 
 
-RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat, disaster.steps, writes_astray)
+RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat, disaster.steps, writes_astray, target_silent)
 
 
 @contextmanager

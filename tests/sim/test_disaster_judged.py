@@ -8,7 +8,7 @@ import pytest
 
 from bennu.core.states import State
 from bennu.engine.turns import Wishes
-from bennu.errors import GateRefused, OperatorNeeded, RolledBack
+from bennu.errors import BennuError, GateRefused, OperatorNeeded, RolledBack
 from tests.sim.memory_redis import MemoryRedis
 from tests.sim.pilot import BOB, Pilot, during, entered, gone_on, universe
 from tests.sim.seams import Killed, Taps
@@ -219,3 +219,14 @@ def test_a_source_that_refuses_everything_is_no_dead_one() -> None:
     assert "answers: this is no disaster" in outcome.error.message
     assert "redis[].auth" in outcome.error.next_step
     assert world.master_in_git() is BLUE
+
+
+def test_no_ending_says_that_a_dead_new_master_is_the_write_master() -> None:
+    world = entered(State.PROMOTED, FAST)
+    pilot = Pilot(world)
+    pilot.watch = during("promoted.ttl", lambda engine: (burnt(world, GREEN), None)[1])
+    pilot.resume()
+    outcome = gone_on(world)
+    assert isinstance(outcome.error, BennuError), outcome
+    assert "is the write master" not in outcome.error.changed
+    assert "docs/disaster.md" in outcome.error.next_step
