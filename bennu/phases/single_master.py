@@ -19,6 +19,7 @@ from bennu.core.switchover import RELEASED, stray_bytes
 from bennu.errors import BennuError, SplitBrainError
 from bennu.phases.base import World
 from bennu.phases.critical_servers import PARKING, server
+from bennu.phases.gone import given_up
 from bennu.phases.kinds import CONFIGMAP
 from bennu.phases.pointer import Pointers, desired
 from bennu.ports.kubernetes import Ref
@@ -125,10 +126,12 @@ def _divergence(world: World) -> str:
 
 
 def _claims(world: World) -> dict[Colour, str]:
-    """Whose pointer says that its own cluster is the master, with the object's version."""
+    """Whose pointer says that its own cluster is the master, with the object's version. Beside Redis, that of a source given up as dead is none: it says so until its own Flux pulls, if ever."""
     where = world.conf.pointer.configmap
     found = {}
     for colour in (world.rotation.source, world.rotation.target):
+        if world.conf.redis and given_up(world, colour):
+            continue
         try:
             live = world.systems.cluster(colour).get(Ref(CONFIGMAP, where.name, where.namespace))
         except BennuError:

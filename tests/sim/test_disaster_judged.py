@@ -230,3 +230,15 @@ def test_no_ending_says_that_a_dead_new_master_is_the_write_master() -> None:
     assert isinstance(outcome.error, BennuError), outcome
     assert "is the write master" not in outcome.error.changed
     assert "docs/disaster.md" in outcome.error.next_step
+
+
+def test_the_pointer_of_a_source_that_was_given_up_ends_no_run() -> None:
+    world = canary()
+    world.fate.frozen_flux.add(BLUE)
+    pilot = Pilot(world)
+    pilot.watch = during("promoted.ttl", lambda engine: returned(world))
+    assert pilot.resume(Wishes(dr=True, accept_loss=True, gone="cluster-blue")).code == 7
+    assert world.pointer(BLUE)["IS_WRITE_MASTER"] == "true"
+    outcome = gone_on(world)
+    assert outcome.code == 0, outcome
+    assert world.writable() == ["green"]
