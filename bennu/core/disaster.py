@@ -111,7 +111,7 @@ def fenced(seen: Evidence) -> Verdict:
     if seen.nodes == 0:
         return opened(f"{seen.cluster} has no node any more")
     if seen.known is False and not seen.api_answers:
-        return opened(f"the provisioner has no {seen.cluster} any more, and its API is silent")
+        return opened(f"the provisioner has no {seen.cluster} any more, and that cluster's API is silent")
     if seen.typed == seen.cluster:
         return opened(f"an operator said that {seen.cluster} accepts no write")
     if seen.typed:
@@ -119,7 +119,7 @@ def fenced(seen: Evidence) -> Verdict:
     still = ", ".join(
         words
         for words in (
-            "its API answers" if seen.api_answers else "its API is silent",
+            f"the API of {seen.cluster} {'answers' if seen.api_answers else 'is silent'}",
             f"Redis has {seen.redis_pods} pods" if seen.redis_pods else "",
             f"it has {seen.nodes} nodes" if seen.nodes else "",
             "the provisioner has it still" if seen.known else "",

@@ -44,7 +44,7 @@ def test_a_sample_is_read_back_as_the_journal_has_it() -> None:
 def test_a_silent_server_alone_proves_nothing() -> None:
     verdict = fenced(SILENT)
     assert verdict.answer is Answer.UNKNOWN
-    assert "its API is silent" in verdict.reason
+    assert "the API of cluster-blue is silent" in verdict.reason
     assert "the provisioner has it still" in verdict.reason
 
 
