@@ -14,6 +14,7 @@ from bennu.core.policy import Policy
 from bennu.core.states import Event, State
 from bennu.core.switchover import stray_bytes
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown, worst
+from bennu.errors import DependencyDown
 from bennu.manifests import tree
 from bennu.phases import takedown, warm_directory
 from bennu.phases.active_only import running
@@ -24,6 +25,7 @@ from bennu.phases.kinds import PVC, STATEFULSET, name_of, namespace_of
 from bennu.phases.promoted import answers, balancer
 from bennu.phases.reconciled import FluxStep
 from bennu.phases.stray_writes import bytes_in_words
+from bennu.ports.redis import Observation
 from bennu.ports.repository import Edit
 from bennu.settings import WorkloadSettings
 
@@ -56,11 +58,14 @@ def authority(world: World) -> Verdict:
     target = world.systems.redis(world.rotation.target).observe()
     if not target.is_master:
         return failed("the target's Redis is not a master")
-    if gone(world, world.rotation.source):
+    dead = gone(world, world.rotation.source)
+    source = _observed(world) if dead else world.systems.redis(world.rotation.source).observe()
+    if source is None:
         return opened(f"the target has the authority; {world.rotation.source.cluster} does not answer, and was given up by name")
-    source = world.systems.redis(world.rotation.source).observe()
-    if source.is_master:
-        return failed("the source's Redis is a master")
+    if source.is_master and (source.keys or not dead):
+        # Its nodes and its API may be silent here: what its Redis says itself counts all the same.
+        kept = f" with {source.keys} keys: save them (redis-cli --rdb) and scale it to 0 first" if dead else ""
+        return failed(f"the source's Redis is a master{kept}")
     if world.facts.get(SPLIT_BRAIN) == "true":
         stray = stray_bytes(server(source), server(target))
         if stray != 0:
@@ -69,6 +74,14 @@ def authority(world: World) -> Verdict:
                 " then have it follow the target by hand (REPLICAOF); it is taken down only then"
             )
     return opened("the target has the authority")
+
+
+def _observed(world: World) -> Observation | None:
+    """The source's Redis, None where it does not answer."""
+    try:
+        return world.systems.redis(world.rotation.source).observe()
+    except DependencyDown:
+        return None
 
 
 def residual(world: World, colour: Colour) -> Verdict:

@@ -263,8 +263,8 @@ class Destroy(Doomed, Step):
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Check once more that it is not the master, then destroy."""
-        if self.alive(world) is not None:
-            _refuse_master(world, self.doomed(world))
+        # Whether its API answers or not: its Redis may serve everybody all the same.
+        _refuse_master(world, self.doomed(world))
         # Safe to repeat: `down` is idempotent by contract. Safe at all: authority, by Git and by Redis, was just seen elsewhere.
         world.systems.provisioner.down(world.order(self.doomed(world)), pen.tell)
         return Effect({"destroyed": self.doomed(world).cluster})
@@ -294,8 +294,8 @@ def _refuse_master(world: World, colour: Colour) -> None:
         return
     try:
         seen = world.systems.redis(colour).observe()
-    except DependencyDown:
-        return  # its Redis is gone already (an earlier try deleted it); Git's word was asked above
+    except (DependencyDown, UsageError):
+        return  # never made, or its Redis is gone already (an earlier try deleted it); Git's word was asked above
     if seen.is_master and seen.keys:
         raise OperatorNeeded(f"Redis of {colour.cluster} is a master with {seen.keys} keys: it is not taken down", next_step="bennu rotate status --why")
 

@@ -6,11 +6,14 @@ import pytest
 
 from bennu.core.clusters import Colour
 from bennu.core.states import State
+from bennu.engine.progress import Mark, Progress
+from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
 from bennu.phases.kinds import CONFIGMAP
 from bennu.ports.kubernetes import Ref
 from tests.sim.controllers_node import PARKED
 from tests.sim.pilot import BOB, Pilot, at_rest, during, entered
+from tests.sim.test_disaster import canary, declared
 from tests.sim.test_second_masters import said
 from tests.sim.test_single_master import FAST, OUTSIDE, promoted_by_hand
 from tests.sim.universe import Universe
@@ -131,3 +134,40 @@ def test_a_source_that_alone_holds_writes_is_not_taken_down_after_two_masters() 
     blue.follow(green.address)
     assert Pilot(world, BOB).resume().code == 0
     assert not world.clusters[Colour.BLUE].up
+
+
+def given_up() -> Universe:
+    """Green was promoted without blue, whose nodes and API stay silent. Nobody watches any more."""
+    world = canary()
+    assert declared(world).code == 0
+    world.clock.wait(400.0)
+    return world
+
+
+def test_a_given_up_cluster_whose_redis_answers_as_a_master_is_not_taken_down_by_its_name() -> None:
+    world = given_up()
+    blue = world.servers[Colour.BLUE]
+    blue.knobs.up = True
+    outcome = Pilot(world).cleanup("blue", gone="cluster-blue")
+    assert outcome.code == 5, outcome
+    assert "redis-cli --rdb" in said(outcome).message
+    assert any("/cluster-blue/" in path for path in world.tree)
+    assert (blue.knobs.up, "last-words" in blue.state.keys) == (True, True)
+    # Saved and scaled to 0, it may go.
+    blue.knobs.up = False
+    assert Pilot(world).resume().code == 0
+    assert not any("/cluster-blue/" in path for path in world.tree)
+
+
+def test_one_that_returns_as_a_master_at_the_last_moment_is_not_destroyed() -> None:
+    world = given_up()
+    blue, pilot = world.servers[Colour.BLUE], Pilot(world)
+
+    def back(engine: Engine, progress: Progress) -> None:
+        blue.knobs.up |= (progress.step, progress.mark) == ("draining.directory", Mark.DONE)
+
+    pilot.watch = back
+    outcome = pilot.cleanup("blue", gone="cluster-blue")
+    assert outcome.code == 7, outcome
+    assert "not taken down" in said(outcome).message
+    assert blue.knobs.up
