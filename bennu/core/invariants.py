@@ -19,6 +19,7 @@ from bennu.core.clusters import Colour
 from bennu.core.verdict import Verdict, failed, opened
 from bennu.errors import ReplicationLagError, SplitBrainError
 
+OWN_WRITES = "own.writes"  # the journal's fact, in words, that the cluster which a cleanup takes down may hold writes of its own
 SPLIT_BRAIN = "split.brain"  # the journal's fact that two masters were seen: from then on a difference between them is explained by nothing else
 
 

@@ -6,19 +6,20 @@ It refuses while the source still serves, holds authority, or owns state that no
 from __future__ import annotations
 
 from fnmatch import fnmatch
+from functools import partial
 
 from bennu.core.clusters import Colour
 from bennu.core.gates import drained, none_running
-from bennu.core.invariants import SPLIT_BRAIN
+from bennu.core.invariants import OWN_WRITES, SPLIT_BRAIN
 from bennu.core.policy import Policy
 from bennu.core.states import Event, State
 from bennu.core.switchover import stray_bytes
 from bennu.core.verdict import Verdict, failed, opened, shut, unknown, worst
-from bennu.errors import DependencyDown
+from bennu.errors import DependencyDown, OperatorNeeded
 from bennu.manifests import tree
-from bennu.phases import takedown, warm_directory
+from bennu.phases import stray_writes, takedown, warm_directory
 from bennu.phases.active_only import running
-from bennu.phases.base import GateStep, Phase, Step, World
+from bennu.phases.base import Effect, GateStep, Pen, Phase, Seen, Step, World
 from bennu.phases.critical_servers import server
 from bennu.phases.gone import gone
 from bennu.phases.kinds import PVC, STATEFULSET, name_of, namespace_of
@@ -47,6 +48,42 @@ class Refusals(GateStep):
     def timeout_s(self, policy: Policy) -> float:
         """The draining timeout."""
         return policy.draining_timeout_s
+
+
+class OwnWrites(Step):
+    """What a cluster may hold alone, by the rotation that left it, is kept in files and given up by an operator's word, or it is not taken down."""
+
+    id = "draining.own-writes"
+    title = "nothing is lost with it that was not given up"
+
+    def observe(self, world: World) -> Seen:
+        """Already so where its Redis holds nothing alone, or does not answer: its name was typed then."""
+        found = _alone(world)
+        return Seen(found is None or not found.loses, "it holds nothing that the target lacks" if found else "its Redis does not answer")
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """Keep both sides, and refuse once; go on where what was shown was accepted."""
+        found = _alone(world)
+        if found is not None and found.loses:
+            stray_writes.settled(world, pen, world.facts, found, partial(_not_taken_down, world))
+        return Effect()
+
+
+def _alone(world: World) -> stray_writes.Stray | None:
+    source = _observed(world)
+    if source is None:
+        return None
+    target = world.systems.redis(world.rotation.target).observe()
+    return stray_writes.Stray(source, target, stray_bytes(server(source), server(target)))
+
+
+def _not_taken_down(world: World, found: str, both: str) -> OperatorNeeded:
+    source = world.rotation.source.cluster
+    return OperatorNeeded(
+        f"{source} may hold writes that the group lacks ({world.facts[OWN_WRITES]}; {found}): it is not taken down",
+        changed=f"nothing; {both}",
+        next_step="take from the files what is to last; then 'bennu rotate resume --accept-loss' gives the rest up and takes it down",
+    )
 
 
 def authority(world: World) -> Verdict:
@@ -176,7 +213,8 @@ class RecordMoves(FluxStep):
 
 def _steps(world: World) -> tuple[Step, ...]:
     dns = (ExternalDnsOff(), RecordMoves()) if world.conf.dns is not None else ()
-    return (Refusals(), *dns, *takedown.steps("draining", source=True))
+    own = (OwnWrites(),) if world.conf.redis and world.facts.get(OWN_WRITES) else ()
+    return (Refusals(), *own, *dns, *takedown.steps("draining", source=True))
 
 
 PHASE = Phase(State.DRAINING, Event.CLEANUP_COMPLETE, _steps)

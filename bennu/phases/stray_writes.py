@@ -66,6 +66,11 @@ class Stray:
         """The old master's, as far as its data go."""
         return f"{self.old.replid} {self.old.offset}"
 
+    @property
+    def loses(self) -> bool:
+        """Whether anything, or nobody knows what, goes with the old master. One that holds no key has nothing to lose."""
+        return self.bytes != 0 and self.old.keys > 0
+
     def shown(self, facts: Mapping[str, str]) -> bool:
         """Whether an earlier run kept what stands there now."""
         return bool(facts.get(KEPT)) and facts.get(OF) == self.state

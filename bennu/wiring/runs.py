@@ -80,7 +80,7 @@ def cleaning(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag |
         _unless_stopped(stop, "bennu rotate cleanup")
         lock.begin(here.journal, opening)
         with _or_let_go(here):
-            cleanup.enter(here.journal)
+            cleanup.enter(here.journal, rotation.source)
         yield _engine(here, rotation, wanted, stop)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from bennu.core.clusters import Colour
@@ -12,8 +14,8 @@ from bennu.engine.turns import Wishes
 from bennu.phases.kinds import CONFIGMAP
 from bennu.ports.kubernetes import Ref
 from tests.sim.controllers_node import PARKED
-from tests.sim.pilot import BOB, Pilot, at_rest, during, entered
-from tests.sim.test_disaster import canary, declared
+from tests.sim.pilot import BOB, Pilot, at_rest, during, entered, gone_on, universe
+from tests.sim.test_disaster import canary, declared, returned
 from tests.sim.test_second_masters import said
 from tests.sim.test_single_master import FAST, OUTSIDE, promoted_by_hand
 from tests.sim.universe import Universe
@@ -171,3 +173,50 @@ def test_one_that_returns_as_a_master_at_the_last_moment_is_not_destroyed() -> N
     assert outcome.code == 7, outcome
     assert "not taken down" in said(outcome).message
     assert blue.knobs.up
+
+
+def kept_after_two_masters() -> Universe:
+    """Blue was kept, and holds a write of its own from when somebody opened it in S7."""
+    world = universe(FAST)
+    pilot = Pilot(world)
+
+    def opened_by_hand(engine: Engine) -> None:
+        world.servers[Colour.BLUE].follow(None)
+        world.servers[Colour.BLUE].client_write("last-words", "1")
+
+    pilot.watch = during("promoted.ttl", opened_by_hand)
+    assert pilot.start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).code == 7
+    assert Pilot(world).resume().code == 0
+    return world
+
+
+def given_up_and_back() -> Universe:
+    """Blue was given up, returned with its last words, and was parked by hand."""
+    world = given_up()
+    returned(world)
+    world.servers[Colour.BLUE].follow(PARKED)
+    world.violations.clear()
+    return world
+
+
+@pytest.mark.parametrize("left", [kept_after_two_masters, given_up_and_back])
+def test_a_cleanup_keeps_what_only_the_doomed_cluster_holds_and_waits_for_a_word(left: Callable[[], Universe]) -> None:
+    world = left()
+    outcome = Pilot(world).cleanup("blue")
+    assert outcome.code == 7, outcome
+    assert "not taken down" in said(outcome).message
+    assert "--accept-loss" in said(outcome).next_step
+    kept = outcome.standing.facts["stray.kept"]
+    assert ".old." in kept
+    assert world.clusters[Colour.BLUE].up
+    # Without the word it stays, whoever asks.
+    assert gone_on(world).code == 7
+    assert "last-words" in world.servers[Colour.BLUE].state.keys
+    assert Pilot(world).resume(Wishes(accept_loss=True)).code == 0
+    assert not any("/cluster-blue/" in path for path in world.tree)
+
+
+def test_a_cluster_that_was_kept_and_follows_goes_without_a_word() -> None:
+    world = universe(FAST)
+    assert Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).code == 0
+    assert Pilot(world).cleanup("blue").code == 0
