@@ -7,7 +7,8 @@ its volumes may hold the only copy of what is missing, so the rotation ends with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from bennu.core.clusters import Colour
@@ -272,8 +273,24 @@ class Alone(Step):
         pointers = Pointers(world)
         take_over(world, pen, pointers, announces=BY_POINTER)
         judged(world)
-        pointers.flip(desired(world, world.rotation.target))
+        wanted, source, target = desired(world, world.rotation.target), world.rotation.source, world.rotation.target
+        again = f"mend that, then 'bennu rotate promote --dr --gone {source.cluster}' goes on"
+        # Taken from the source before the target gets it, as in any hand-over: one that answers and cannot be written keeps it. One that is silent is passed over.
+        with _left(f"possibly the pointer of {source.cluster} no longer has the authority; {target.cluster} has not got it", again):
+            pointers.flip({source: wanted[source]})
+        with _left(f"the pointer of {source.cluster} has no authority any more, or is silent; possibly {target.cluster} has it", again):
+            pointers.flip({target: wanted[target]})
         return Effect(closed(world.facts, BY_POINTER) | released(world))
+
+
+@contextmanager
+def _left(changed: str, next_step: str) -> Iterator[None]:
+    """A pointer that cannot be written says how far it came."""
+    try:
+        yield
+    except DependencyDown as down:
+        down.changed, down.next_step = changed, next_step
+        raise
 
 
 def steps(world: World, state: State) -> tuple[Step, ...]:

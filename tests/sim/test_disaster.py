@@ -10,7 +10,7 @@ import pytest
 from bennu.core.clusters import Colour
 from bennu.core.states import Direction, State
 from bennu.engine.turns import Wishes
-from bennu.errors import GateRefused, OperatorNeeded, StoppedSafe
+from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, StoppedSafe
 from bennu.phases.kinds import CRONJOB, DEPLOYMENT, NODE, STATEFULSET
 from bennu.ports.kubernetes import Ref
 from tests.sim.controllers_node import PARKED
@@ -297,6 +297,35 @@ def test_without_redis_the_pointer_moves_once_the_source_is_proved_dead() -> Non
     assert declared(world, accept_loss=False, gone="").code == 7
     assert declared(world, accept_loss=False).code == 0
     assert world.master_in_git() is GREEN
+
+
+def outside() -> Universe:
+    """State lies outside the clusters: the pointer is all the authority. Blue's users and nodes are gone; its API may answer still."""
+    return entered(State.TRAFFIC_CANARY, Kit(redis=False, weights=(10,)))
+
+
+def pointers(world: Universe) -> tuple[str, str]:
+    return world.pointer(BLUE)["IS_WRITE_MASTER"], world.pointer(GREEN)["IS_WRITE_MASTER"]
+
+
+@pytest.mark.parametrize(("cluster", "stands"), [("blue", ("true", "false")), ("green", ("false", "false"))])
+def test_without_redis_no_refused_write_leaves_two_pointers_with_the_authority(cluster: str, stands: tuple[str, str]) -> None:
+    world, writes = outside(), list[str]()
+
+    def refuse(call: str) -> None:
+        # The first one claims the object.
+        if call == f"kubernetes.{cluster}.apply":
+            writes.append(call)
+            if len(writes) > 1:
+                raise DependencyDown(f"cluster-{cluster}: the API did not answer in time")
+
+    outcome = declared(world, accept_loss=False, taps=Taps(before=refuse))
+    assert isinstance(outcome.error, DependencyDown), outcome
+    assert pointers(world) == stands
+    assert "authority" in outcome.error.changed
+    assert "promote --dr --gone cluster-blue" in outcome.error.next_step
+    assert declared(world, accept_loss=False).code == 0
+    assert pointers(world) == ("false", "true")
 
 
 def test_a_disaster_is_refused_where_no_replica_stands_by() -> None:
