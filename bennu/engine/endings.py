@@ -13,11 +13,13 @@ from bennu.errors import BennuError, LockLost, Paused, RolledBack, SplitBrainErr
 from bennu.phases.base import Phase
 
 
-def ending(phase: Phase, turn: Exception, reason: str, target: Colour, *, silent: bool = False) -> BennuError:
-    """After a turn, with the phase in safety: who has the authority, and what to type. *silent*: the target's Redis does not answer."""
+def ending(phase: Phase, turn: Exception, reason: str, target: Colour, *, silent: bool = False, given_up: bool = False) -> BennuError:
+    """After a turn, with the phase in safety: who has the authority, and what to type. *silent*: the target's Redis does not answer. *given_up*: the source was declared dead, and nothing goes
+    back to it.
+    """
     promoted = phase.state.number >= State.PROMOTED.number
     safe = f"{target.cluster} is the write master" if promoted else "the source is writable and has all traffic"
-    back = "" if phase.state is State.DRAINING else ", 'bennu rotate rollback' goes back"
+    back = "" if phase.state is State.DRAINING or given_up else ", 'bennu rotate rollback' goes back"
     if promoted and silent:
         lost = f"bring {target.cluster} back, then 'bennu rotate resume'; where it is lost for good, docs/disaster.md ('When the new master dies') says what to do by hand"
         return StoppedSafe(f"stopped in {phase.state}: {reason}", changed=f"{target.cluster} was promoted, and its Redis does not answer", next_step=lost)

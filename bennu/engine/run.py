@@ -342,7 +342,7 @@ class Engine:
 
     def _ending(self, phase: Phase, turn: Exception, reason: str) -> BennuError:
         silent = phase.state.number >= State.PROMOTED.number and self.runbook.silent(self._now())
-        return self._astray() or ending(phase, turn, reason, self.world.rotation.target, silent=silent)
+        return self._astray() or ending(phase, turn, reason, self.world.rotation.target, silent=silent, given_up=self._in_disaster())
 
     def _astray(self) -> BennuError | None:
         return self.runbook.astray(self._now(), self.state, self.lookout.journal.standing.direction)

@@ -52,13 +52,15 @@ class RecordTaken(RecordMoves):
     why = "{source} was given up: {target}'s ExternalDNS is the record's one writer from here on."
 
     def edits(self, world: World) -> tuple[Edit, ...]:
-        """As in DRAINING, with the new target in it."""
+        """As in DRAINING, with the new target in it. It lies in the target's directory already where that cluster was kept from an earlier rotation."""
         dns, path = world.conf.dns, world.path(world.rotation.target, tree.DNS)
         records = tuple(dns.records) if dns is not None else ()
-        wanted = balancer(world, world.rotation.target)
+        wanted, moved = balancer(world, world.rotation.target), super().edits(world)
+        if all(edit.path != path for edit in moved) and (text := world.text(world.rotation.target, tree.DNS)) is not None:
+            moved = (Edit(path, text), *moved)
         return tuple(
             replace(edit, text=dns_endpoint.edited(edit.text, records, wanted, path, endpoint_of(world))) if edit.path == path and edit.text else edit
-            for edit in super().edits(world)
+            for edit in moved
         )
 
     def where(self, world: World) -> tuple[Colour, ...]:

@@ -9,6 +9,8 @@ import pytest
 
 from bennu.core.clusters import Colour
 from bennu.core.states import Direction, State
+from bennu.engine.progress import Mark, Progress
+from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
 from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, StoppedSafe
 from bennu.phases.kinds import CRONJOB, DEPLOYMENT, NODE, STATEFULSET
@@ -278,6 +280,35 @@ def test_a_cluster_that_was_kept_warm_takes_over_when_the_active_one_dies() -> N
     assert world.violations == []
     # Kept, it sent its users on to green.
     assert {name for name, weight in world.weights(BLUE, "payment-service").items() if weight} == {"payment-service"}
+
+
+def test_the_record_moves_to_a_kept_cluster_while_the_dead_ones_nodes_live() -> None:
+    world = universe(FAST)
+    assert Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).code == 0
+    # Its Redis alone is dead: its ExternalDNS must let go of the record, which lies in blue's directory since before.
+    world.net.cut(world.servers[BLUE], world.servers[GREEN])
+    world.servers[GREEN].knobs.up = False
+    world.clock.wait(5.0)
+    pilot = Pilot(world, BOB)
+    outcome = pilot.begun(pilot.session.warm_beside(""), Wishes(dr=True, accept_loss=True, gone="cluster-green"))
+    assert outcome.code == 0, outcome
+    assert all("-blue." in target for target in world.answer())
+
+
+def test_no_ending_offers_a_way_back_to_a_source_that_was_given_up() -> None:
+    world = canary()
+    pilot = Pilot(world)
+
+    def frozen(engine: Engine, progress: Progress) -> None:
+        if (progress.mark, progress.state) == (Mark.STATE, State.PROMOTED):
+            world.fate.frozen_flux.add(GREEN)
+
+    pilot.watch = frozen
+    outcome = pilot.resume(Wishes(dr=True, accept_loss=True, gone="cluster-blue"))
+    assert (outcome.code, outcome.standing.state) == (5, State.PROMOTED), outcome
+    assert isinstance(outcome.error, StoppedSafe)
+    assert "resume" in outcome.error.next_step
+    assert "rollback" not in outcome.error.next_step
 
 
 def test_the_dead_cluster_is_taken_down_by_its_name() -> None:
