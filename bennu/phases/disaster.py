@@ -23,13 +23,15 @@ from bennu.phases.critical_servers import PARKING
 from bennu.phases.gone import answers
 from bennu.phases.kinds import DEPLOYMENT, NODE, POD, SERVICE, STATEFULSET, labels_of, wanted
 from bennu.phases.pointer import Pointers, desired, released
-from bennu.phases.section_errors import only_forward
+from bennu.phases.redis_pod import by_manifest
+from bennu.phases.section_errors import only_forward, promoted_and_parked
 from bennu.phases.stray_writes import FOUND, KEPT, accepted
 from bennu.phases.take_over import connection_name, take_over
 from bennu.ports.kubernetes import Json, Ref
 from bennu.ports.redis import Critical, Observation
 
 T = TypeVar("T")
+PROMOTED_RUN = "alone.run_id"  # the journal's fact: the target's process that was about to be promoted
 
 
 class Judge(Step):
@@ -47,7 +49,7 @@ class Judge(Step):
 
     def act(self, world: World, pen: Pen) -> Effect:
         """Say it, or refuse."""
-        words = judged(world, self._state)
+        words = agreed(world, self._state)
         for line in words:
             pen.tell(line)
         return Effect({"disaster.found": "; ".join(words)} | _history(world))
@@ -59,6 +61,12 @@ def _history(world: World) -> dict[str, str]:
         return {}
     target = world.systems.redis(world.rotation.target).observe()
     return {} if target.is_master else {REPLID: target.replid}
+
+
+def agreed(world: World, state: State) -> tuple[str, ...]:
+    """As ``judged``, where the target was not promoted before. Raises what both raise."""
+    refuse_restarted(world)
+    return judged(world, state)
 
 
 def judged(world: World, state: State = State.SWITCHOVER_LOCKED) -> tuple[str, ...]:
@@ -213,6 +221,18 @@ def _exposure(world: World, target: Observation) -> Exposure:
     return exposed(_replica(target), sampled(world.facts), world.systems.clock.wall())
 
 
+def refuse_restarted(world: World, seen: Observation | None = None) -> None:
+    """Where the manifest says how a server starts, a target that was promoted and restarted since is a replica again, and may have acknowledged writes: no judgement of a replica fits it, and no
+    source that returns may have its place. Raises OperatorNeeded.
+    """
+    before = world.facts.get(PROMOTED_RUN, "")
+    if not before or not by_manifest(world):
+        return
+    seen = seen or world.systems.redis(world.rotation.target).observe()
+    if not seen.is_master and seen.run_id != before:
+        raise promoted_and_parked(None, seen)
+
+
 class Alone(Step):
     """The hand-over without a source: the target becomes master, and every pointer that can be written says so."""
 
@@ -251,11 +271,14 @@ class Alone(Step):
         facts = closed(world.facts, ALONE)
         seen = hand.observe()
         if not seen.is_master:
+            refuse_restarted(world, seen)
             self._refuse_the_living(world, pen)
             judged(world)
             cost = _exposure(world, seen)
             # From here the group has a history without what only the source had. The replid stays known: a source that returns is told by it.
             facts |= {"source.replid": seen.replid, "disaster.offset": str(seen.offset), "disaster.cost": cost.words()}
+            # Noted before: from the promotion on nobody else could tell a restarted master from a replica that never was one.
+            pen.intend({PROMOTED_RUN: seen.run_id})
             facts["promoted.replid"] = hand.make_master()
         with only_forward():
             pointers.flip(desired(world, world.rotation.target))
@@ -266,7 +289,7 @@ class Alone(Step):
     def _refuse_the_living(self, world: World, pen: Pen) -> None:
         """A source that came back meanwhile is handed over like any other, or goes on: the disaster is off."""
         if _answering(world):
-            pen.intend({BY: ""})
+            pen.intend({BY: "", PROMOTED_RUN: ""})
             raise StepAborted(f"Redis of {world.rotation.source.cluster} answers again: this is no disaster")
 
     def _pointer_alone(self, world: World, pen: Pen) -> Effect:

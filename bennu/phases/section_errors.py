@@ -49,11 +49,13 @@ def restarted_armed(source: Observation, target: Observation) -> OperatorNeeded:
     )
 
 
-def promoted_and_parked(source: Observation, target: Observation) -> OperatorNeeded:
-    """The new master restarted before its variant in Git was applied, and came back parked as its former one says: only a human can say that its data are whole."""
+def promoted_and_parked(source: Observation | None, target: Observation) -> OperatorNeeded:
+    """The new master restarted before its variant in Git was applied, and came back parked as its former one says: only a human can say that its data are whole. *source* None: it was given up."""
+    other = f", the old master {source.keys}" if source is not None else ""
+    old = "the old master accepts no write" if source is not None else "the old master was given up, and is not asked"
     return OperatorNeeded(
-        f"the new master's Redis restarted before its own variant was applied, and came back parked: nobody accepts writes. It holds {target.keys} keys, the old master {source.keys}",
-        changed="the target was promoted and both pointers name it; the old master accepts no write",
+        f"the new master's Redis restarted before its own variant was applied, and came back parked: nobody accepts writes. It holds {target.keys} keys{other}",
+        changed=f"the target was promoted and {'both pointers name it' if source is not None else 'a pointer may name it'}; {old}",
         next_step="where its data are whole, say REPLICAOF NO ONE to it, then bennu rotate resume",
     )
 

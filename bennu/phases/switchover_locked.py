@@ -124,7 +124,7 @@ def _stands(world: World) -> None:
         return
     target = world.systems.redis(world.rotation.target).observe()
     if not target.is_master:
-        raise promoted_and_parked(world.systems.redis(world.rotation.source).observe(), target)
+        raise promoted_and_parked(None if is_disaster(world) else world.systems.redis(world.rotation.source).observe(), target)
 
 
 class GiveUp(Step):

@@ -227,7 +227,7 @@ class Session:
     def judge_disaster(self, rotation: Rotation, facts: Mapping[str, str], wishes: Wishes, state: State = State.IDLE_STABLE) -> tuple[str, ...]:
         """What going on without the source may cost, before a lock is taken. Raises GateRefused (3) where it is no disaster, OperatorNeeded (7) where it is not agreed to."""
         said = {**facts, "loss.accepted": self.journal.holder.name if wishes.accept_loss else "", GONE: wishes.gone}
-        return disaster.judged(replace(self.world(rotation), facts=said), state)
+        return disaster.agreed(replace(self.world(rotation), facts=said), state)
 
     def warm_beside(self, to: str, *, ticket: str = "") -> Rotation:
         """The rotation that a disaster begins with none open: to the cluster that was kept warm. Raises LockHeld, UsageError."""
