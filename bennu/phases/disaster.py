@@ -23,8 +23,8 @@ from bennu.phases.critical_servers import PARKING
 from bennu.phases.gone import answers
 from bennu.phases.kinds import DEPLOYMENT, NODE, POD, SERVICE, STATEFULSET, labels_of, wanted
 from bennu.phases.pointer import Pointers, desired, released
-from bennu.phases.redis_pod import by_manifest
-from bennu.phases.section_errors import only_forward, promoted_and_parked
+from bennu.phases.redis_pod import by_manifest, came_back_armed
+from bennu.phases.section_errors import only_forward, promoted_and_parked, restarted_armed
 from bennu.phases.stray_writes import FOUND, KEPT, accepted
 from bennu.phases.take_over import connection_name, take_over
 from bennu.ports.kubernetes import Json, Ref
@@ -272,7 +272,7 @@ class Alone(Step):
         seen = hand.observe()
         if not seen.is_master:
             refuse_restarted(world, seen)
-            self._refuse_the_living(world, pen)
+            self._refuse_the_living(world, pen, seen)
             judged(world)
             cost = _exposure(world, seen)
             # From here the group has a history without what only the source had. The replid stays known: a source that returns is told by it.
@@ -286,10 +286,13 @@ class Alone(Step):
         pen.tell(f"{world.rotation.target.cluster} accepts writes; {world.rotation.source.cluster} is never joined again by Bennu")
         return Effect(facts | released(world))
 
-    def _refuse_the_living(self, world: World, pen: Pen) -> None:
+    def _refuse_the_living(self, world: World, pen: Pen, target: Observation) -> None:
         """A source that came back meanwhile is handed over like any other, or goes on: the disaster is off."""
         if _answering(world):
             pen.intend({BY: "", PROMOTED_RUN: ""})
+            source = _or_none(world.systems.redis(world.rotation.source).observe)
+            if source is not None and came_back_armed(world, world.facts, source, target):
+                raise restarted_armed(source, target)
             raise StepAborted(f"Redis of {world.rotation.source.cluster} answers again: this is no disaster")
 
     def _pointer_alone(self, world: World, pen: Pen) -> Effect:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bennu.core.clusters import Colour
 from bennu.core.fence_survival import Container, containers, rewrite_is_lost
+from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.verdict import Verdict, failed, opened
 from bennu.phases.base import World
+from bennu.phases.critical_servers import intent_of
 from bennu.phases.kinds import ENDPOINTS, POD
 from bennu.ports.kubernetes import Ref
 from bennu.ports.redis import Observation
@@ -23,6 +27,11 @@ def pod_of(world: World, colour: Colour) -> tuple[Container, ...] | None:
 def by_manifest(world: World) -> bool:
     """Whether the manifest in Git, and not CONFIG REWRITE, is what a restart shall read."""
     return bool(world.conf.redis) and world.conf.redis[0].fence.persists_by == "manifest"
+
+
+def came_back_armed(world: World, facts: Mapping[str, str], source: Observation, target: Observation) -> bool:
+    """Whether nobody is master since the armed source restarted: no hand-over was announced that could have fenced it, and no watch did."""
+    return by_manifest(world) and intent_of(facts) is None and facts.get(SPLIT_BRAIN) != "true" and not (source.is_master or target.is_master)
 
 
 def rewrite_outlives(world: World, *servers: tuple[Colour, Observation]) -> Verdict:

@@ -29,7 +29,7 @@ from bennu.phases.critical_servers import PARKING, Hands, handed_over, intent_of
 from bennu.phases.data_syncing import mirror_address
 from bennu.phases.fence_manifest import carries_alone, is_armed
 from bennu.phases.pointer import OBJECTS, Pointers, desired, sets_maintenance
-from bennu.phases.redis_pod import by_manifest
+from bennu.phases.redis_pod import by_manifest, came_back_armed
 from bennu.phases.section_errors import NotNow, nothing_held_back, only_forward, refusal, restarted_armed, roles
 from bennu.phases.take_over import take_over
 from bennu.phases.verification import verified
@@ -116,7 +116,10 @@ class Section:
             with only_forward():
                 self._tell_apps()
                 return self._released()
-        raise refusal(decision, roles(self._hands.source.observe(), self._hands.target.observe(), named=self._pointers.names(self._world.rotation.target)))
+        source, target = self._hands.source.observe(), self._hands.target.observe()
+        if came_back_armed(self._world, self._facts, source, target):
+            raise restarted_armed(source, target)
+        raise refusal(decision, roles(source, target, named=self._pointers.names(self._world.rotation.target)))
 
     def _written(self, decision: Decision) -> None:
         """A holder that died between a fence that could not be written and its taking back left a source that a restart would open: it is written now, or taken back where nothing was promoted."""

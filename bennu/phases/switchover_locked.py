@@ -17,7 +17,7 @@ from bennu.phases import pointer, warm_directory
 from bennu.phases.active_only import Start, Stop
 from bennu.phases.base import Effect, GitStep, Pen, Phase, Seen, Step, World
 from bennu.phases.critical_servers import intent_of
-from bennu.phases.disaster import Alone
+from bennu.phases.disaster import PROMOTED_RUN, Alone
 from bennu.phases.fence_manifest import Arm, Disarm
 from bennu.phases.gone import given_up, is_disaster
 from bennu.phases.hand_over import HandOver
@@ -25,8 +25,8 @@ from bennu.phases.pointer import Pointers, answering, desired
 from bennu.phases.pointer_back import put_back
 from bennu.phases.precheck import Precheck
 from bennu.phases.reconciled import applied, hurry
-from bennu.phases.redis_pod import by_manifest
-from bennu.phases.section_errors import promoted_and_parked
+from bennu.phases.redis_pod import by_manifest, came_back_armed
+from bennu.phases.section_errors import promoted_and_parked, restarted_armed
 from bennu.phases.snapshot import OPTION, Snapshot
 from bennu.phases.take_over import in_charge
 from bennu.phases.traffic_canary import ToSource
@@ -164,7 +164,10 @@ def _may_be_promoted(world: World) -> bool:
         source = redis(world.rotation.source).observe()
         if _still_announced(world, source):
             return False
-        return redis(world.rotation.target).observe().is_master or not source.is_master
+        target = redis(world.rotation.target).observe()
+        if not world.facts.get(PROMOTED_RUN) and came_back_armed(world, world.facts, source, target):
+            raise restarted_armed(source, target)
+        return target.is_master or not source.is_master
     except DependencyDown as error:
         if is_disaster(world) and redis(world.rotation.target).observe().is_master:
             return True

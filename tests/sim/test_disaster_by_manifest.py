@@ -13,9 +13,9 @@ from bennu.engine.turns import Wishes
 from bennu.errors import OperatorNeeded
 from tests.sim.controllers_node import PARKED
 from tests.sim.pilot import ANN, Outcome, Pilot, entered, gone_on
-from tests.sim.replays import BY_MANIFEST
+from tests.sim.replays import BY_MANIFEST, pod_ends
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_disaster import GREEN, dead, declared, returned
+from tests.sim.test_disaster import BLUE, GREEN, dead, declared, returned
 from tests.sim.universe import Universe
 
 AGREED = Wishes(dr=True, accept_loss=True, gone="cluster-blue")
@@ -81,3 +81,33 @@ def test_a_source_that_returns_then_does_not_take_the_place_of_what_was_written_
     returned(world)
     is_a_humans(gone_on(world))
     assert "since" in world.servers[GREEN].state.keys
+
+
+def test_an_armed_source_that_returns_parked_is_a_humans_by_every_command() -> None:
+    world = entered(State.SWITCHOVER_LOCKED, BY_MANIFEST)
+    pilot = Pilot(world)
+
+    def armed(engine: Engine, progress: Progress) -> None:
+        if (progress.step, progress.mark) == ("switchover-locked.arm", Mark.DONE):
+            raise Killed
+
+    def die(call: str) -> None:
+        if call == "redis.green.make_master":
+            raise Killed
+
+    pilot.watch = armed
+    assert isinstance(pilot.resume().error, Killed)
+    world.disk(ANN.name).locks.clear()
+    assert isinstance(declared(dead(world), taps=Taps(before=die)).error, Killed)
+    world.disk(ANN.name).locks.clear()
+    returned(world)
+    pod_ends(world)
+    assert world.writable() == []
+    for _ in range(2):
+        outcome = gone_on(world)
+        is_a_humans(outcome)
+        assert "while its fence was armed" in str(outcome.error)
+    # The disaster is off. What the human does, having looked:
+    world.servers[BLUE].follow(None)
+    assert gone_on(world).code == 0
+    assert world.lost() == []
