@@ -28,6 +28,9 @@ from bennu.ports.provisioner import Order, Talk
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _LAST_LINES = 30  # of a failed tool, shown in the error
+# A signal that comes just before the wait for a line begins does not end it, and Python's handlers run between two waits alone: without an end of its own the wait would hold it back until
+# the tool says something (reproduced: once in some ten tries that hit that instant).
+_LOOK_S = 0.5
 _GRACE_S = 30.0  # between the polite signal and the last one
 KEPT = "what the tool made so far is kept"
 
@@ -206,7 +209,15 @@ def _read(name: str, stream: IO[str], lines: queue.Queue[tuple[str, str] | None]
 
 def _until(lines: queue.Queue[tuple[str, str] | None], end: float) -> Iterator[tuple[str, str]]:
     """The lines as they come, until the process ended. Raises queue.Empty at *end*."""
-    while (item := lines.get(timeout=max(0.0, end - time.monotonic()))) is not None:
+    while True:
+        try:
+            item = lines.get(timeout=max(0.0, min(end - time.monotonic(), _LOOK_S)))
+        except queue.Empty:
+            if time.monotonic() >= end:
+                raise
+            continue
+        if item is None:
+            return
         yield item
 
 

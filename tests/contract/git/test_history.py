@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from bennu.cli.entry import main
+from bennu.cli.app import run
 from tests.contract.git.remotes import Bare, git
 
 HOME = "clusters/prod/us-east-1"
@@ -45,12 +44,8 @@ class Fleet:
         (folder / "bennu.yaml").write_text(SETTINGS.format(remote=self.bare.path, master=key))
         self._config = folder / "bennu.yaml"
 
-    def doctor(self, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["bennu", "doctor", "--history", "--config", str(self._config), *more])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0
+    def doctor(self, *more: str) -> int:
+        return run(["doctor", "--history", "--config", str(self._config), *more])
 
     def merged(self, subject: str, side: str, files: Mapping[str, bytes]) -> str:
         """A merge of *side* into main whose tree has *files*."""
@@ -70,63 +65,63 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 Say = pytest.CaptureFixture[str]
 
 
-def test_a_history_of_hand_overs_by_one_commit_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+def test_a_history_of_hand_overs_by_one_commit_passes(tmp_path: Path, capsys: Say) -> None:
     fleet = Fleet(tmp_path, {path("blue"): said(True)})
     fleet.bare.commit("Add green", {path("green"): said(False)})
     fleet.bare.commit("Touch something else", {"README.md": b"x"})
     fleet.bare.commit("Hand over", both(False, True))
     fleet.bare.commit("Remove blue", {path("blue"): None})
-    assert fleet.doctor(monkeypatch) == 0
+    assert fleet.doctor() == 0
     assert "4 commits" in capsys.readouterr().out
 
 
-def test_a_commit_with_two_masters_is_named_with_its_files_although_it_was_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+def test_a_commit_with_two_masters_is_named_with_its_files_although_it_was_mended(tmp_path: Path, capsys: Say) -> None:
     fleet = Fleet(tmp_path, both(True, False))
     bad = fleet.bare.commit("Promote green first", {path("green"): said(True)})
     fleet.bare.commit("And then demote blue", {path("blue"): said(False)})
-    assert fleet.doctor(monkeypatch) == 3
+    assert fleet.doctor() == 3
     found = capsys.readouterr()
     assert f"{bad[:12]}" in found.out
     assert path("blue") in found.out
     assert path("green") in found.out
     assert "Promote green first" in found.out
     assert bad[:12] in found.err
-    assert fleet.doctor(monkeypatch, "-o", "json") == 3
+    assert fleet.doctor("-o", "json") == 3
     assert f'"commit": "{bad}"' in capsys.readouterr().out
 
 
-def test_a_side_branch_and_a_merge_that_puts_two_together_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+def test_a_side_branch_and_a_merge_that_puts_two_together_are_looked_at(tmp_path: Path, capsys: Say) -> None:
     fleet = Fleet(tmp_path, both(False, False))
     base = fleet.bare.tip()
     side = fleet.bare.commit("Green on a side branch", {path("green"): said(True)}, ref="refs/heads/side", onto=base)
     fleet.bare.commit("Blue on main", {path("blue"): said(True)})
     merge = fleet.merged("Merge both", side, both(True, True))
     fleet.bare.commit("Mend it", {path("green"): said(False)})
-    assert fleet.doctor(monkeypatch) == 3
+    assert fleet.doctor() == 3
     out = capsys.readouterr().out
     assert merge[:12] in out
     assert side[:12] not in out, "each side had one master"
 
 
-def test_a_side_branch_that_its_merge_made_invisible_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+def test_a_side_branch_that_its_merge_made_invisible_is_looked_at(tmp_path: Path, capsys: Say) -> None:
     fleet = Fleet(tmp_path, both(True, False))
     side = fleet.bare.commit("Two masters on the side", {path("green"): said(True)}, ref="refs/heads/side", onto=fleet.bare.tip())
     fleet.merged("Merge, keeping ours", side, both(True, False))
-    assert fleet.doctor(monkeypatch) == 3
+    assert fleet.doctor() == 3
     assert side[:12] in capsys.readouterr().out
 
 
-def test_a_file_that_cannot_be_read_is_told_and_does_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+def test_a_file_that_cannot_be_read_is_told_and_does_not_pass(tmp_path: Path, capsys: Say) -> None:
     fleet = Fleet(tmp_path, both(True, False))
     torn = fleet.bare.commit("Tear it", {path("green"): b"data: [\n"})
     fleet.bare.commit("Mend it", {path("green"): said(False)})
-    assert fleet.doctor(monkeypatch) == 3
+    assert fleet.doctor() == 3
     out = capsys.readouterr().out
     assert torn[:12] in out
     assert "not valid YAML" in out
 
 
-def test_the_key_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+def test_the_key_is_the_users_own(tmp_path: Path, capsys: Say) -> None:
     fleet = Fleet(tmp_path, both(True, True, key="active"), key="active")
-    assert fleet.doctor(monkeypatch) == 3
+    assert fleet.doctor() == 3
     assert fleet.bare.tip()[:12] in capsys.readouterr().out
