@@ -60,6 +60,8 @@ def test_one_that_refuses_its_questions_lives(hands: RealHands) -> None:
 
 
 def test_one_that_loads_its_data_lives(hands: RealHands) -> None:
+    if hands.server.observe().version < "7":
+        pytest.skip("Redis 6.2 cannot be told to answer in the middle of so little data (loading-process-events-interval-bytes)")
     for first in range(0, 2000, 100):
         hands.ask("MSET", *(word for n in range(first, first + 100) for word in (f"k{n}", f"{n:0>300}")))
     hands.ask("SAVE")
