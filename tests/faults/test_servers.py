@@ -66,14 +66,20 @@ def test_a_target_that_freezes_between_proof_and_promotion_is_decided_when_it_ca
     assert sound(case.judged(), "target")
 
 
-@pytest.mark.parametrize("reverse", ["up", "down"])
-def test_a_target_that_restarts_right_after_its_promotion_keeps_all_and_asks_an_operator(case: Case, reverse: str) -> None:
+def restarted_right_after_its_promotion(case: Case, reverse: str) -> Tool:
+    """The target comes back with its data and without its history, the reverse link up or down: what the tool says of it."""
     tool = case.held(Stop("target.make_master", after=True, signal="SIGSTOP"))
     if reverse == "down":
         case.target.way.stall()
     case.target.crash()
     tool.wake()
     assert tool.ended() == 7, tool.story()
+    return tool
+
+
+@pytest.mark.parametrize("reverse", ["up", "down"])
+def test_a_target_that_restarts_right_after_its_promotion_keeps_all_and_asks_an_operator(case: Case, reverse: str) -> None:
+    tool = restarted_right_after_its_promotion(case, reverse)
     assert "not attached" in tool.end["message"]
     assert case.named() is case.target
     case.users_go_on()
@@ -86,12 +92,7 @@ def test_a_target_that_restarts_right_after_its_promotion_keeps_all_and_asks_an_
 
 @pytest.mark.parametrize("reverse", ["up", "down"])
 def test_an_accepted_loss_attaches_an_old_master_that_nobody_can_compare(case: Case, reverse: str) -> None:
-    tool = case.held(Stop("target.make_master", after=True, signal="SIGSTOP"))
-    if reverse == "down":
-        case.target.way.stall()
-    case.target.crash()
-    tool.wake()
-    assert tool.ended() == 7, tool.story()
+    tool = restarted_right_after_its_promotion(case, reverse)
     refused(case, tool)
     case.target.way.flow()
     case.users_go_on()
