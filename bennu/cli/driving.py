@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from queue import SimpleQueue
 from types import FrameType
 
 from bennu.cli import streams
@@ -31,40 +30,55 @@ Opening = Callable[[StopFlag], AbstractContextManager[Engine]]
 class Signals:
     """The first INT, TERM or HUP asks for a stop at the next safe point; the second ends at once, with the guarantees of kill -9.
 
-    What the first one sets in motion takes locks, which a handler must not: its thread does that.
+    A handler in Python runs only when the main thread gets to it, which may be inside a call that a signal came too early or too late to interrupt. So the interpreter's own handler, in C, writes
+    each signal's number into a pipe, and a thread answers. That thread may take locks, too, which a handler must not.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.stop = StopFlag()
         self.talk: Callable[[str], None] = lambda line: None
         self._wake = wake
-        self._news: SimpleQueue[int] = SimpleQueue()
-
-    def take(self, number: int, frame: FrameType | None) -> None:
-        """As a handler."""
-        if self.stop.number:
-            streams.farewell()
-            os._exit(128 + number)
-        self.stop.set(number)
-        self._news.put(number)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Handle them while open. A HUP that was ignored (nohup) stays so."""
+        """Handle them while open, in the main thread. A HUP that was ignored (nohup) stays so."""
         numbers = [signal.SIGINT, signal.SIGTERM, *([] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP])]
-        threading.Thread(target=self._answering, name="bennu-signals", daemon=True).start()
-        before = {number: signal.signal(number, self.take) for number in numbers}
+        news, tell = os.pipe()
+        os.set_blocking(tell, False)
+        threading.Thread(target=self._answering, args=(news, frozenset(numbers)), name="bennu-signals", daemon=True).start()
+        woken = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+        before = {number: signal.signal(number, self._take) for number in numbers}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            self._news.put(0)
+            signal.set_wakeup_fd(woken)
+            os.close(tell)
 
-    def _answering(self) -> None:
-        if number := self._news.get():
-            self._wake()  # a wait must not outlive the signal
-            self.talk(f"{signal.Signals(number).name}: stopping at the next safe point; a second one ends at once, as kill -9 does")
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        # The main thread itself must see it at its next safe point, however late the other thread comes.
+        if not self.stop.number:
+            self.stop.set(number)
+
+    def _answering(self, news: int, numbers: frozenset[int]) -> None:
+        with os.fdopen(news, "rb", buffering=0) as pipe:
+            while (byte := pipe.read(1)) and byte[0] not in numbers:
+                pass  # somebody else's signal
+            if not byte:
+                return
+            first = byte[0]
+            if not self.stop.number:
+                self.stop.set(first)
+            threading.Thread(target=self._answer, args=(first,), name="bennu-signal", daemon=True).start()  # the second one waits for no lock
+            while byte := pipe.read(1):
+                if byte[0] in numbers:
+                    streams.farewell()
+                    os._exit(128 + byte[0])
+
+    def _answer(self, number: int) -> None:
+        self._wake()  # a wait must not outlive the signal
+        self.talk(f"{signal.Signals(number).name}: stopping at the next safe point; a second one ends at once, as kill -9 does")
 
 
 def driven(session: Session, opening: Opening, output: Format, *, back: bool = False) -> None:

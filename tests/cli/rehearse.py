@@ -35,8 +35,9 @@ def rehearse(
     output: OutputOption = Format.TEXT,
     crash: Annotated[bool, typer.Option("--crash")] = False,
     early: Annotated[bool, typer.Option("--early")] = False,
+    deaf: Annotated[bool, typer.Option("--deaf")] = False,
 ) -> None:
-    """*said* and *heard* are descriptors. ``--early``: a SIGTERM comes before the lock is taken."""
+    """*said* and *heard* are descriptors. ``--early``: a SIGTERM comes before the lock is taken. ``--deaf``: it waits in a call that no signal interrupts."""
     world, taps = universe(Kit(weights=(10, 90))), Taps()
     pilot = Pilot(world, taps=taps)
 
@@ -45,6 +46,8 @@ def rehearse(
             met.append(name)
             if crash:
                 raise RuntimeError("nobody thought of this")
+            if deaf:
+                signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
             os.write(said, b"met\n")
             os.read(heard, 1)
 

@@ -136,7 +136,18 @@ def test_the_first_signal_is_answered_and_the_second_ends_at_once(number: int, c
         seen(screen, b"a second one ends at once")
         assert run.process.poll() is None
         run.process.send_signal(number)
-        assert run.code(5) == code
+        assert run.code() == code
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_both_signals_are_answered_while_the_main_thread_is_in_a_call_that_none_interrupts(number: int, code: int) -> None:
+    with terminal() as (screen, slave), rehearsed(FENCED, "--deaf", stdin=NULL, stdout=slave, stderr=slave) as run:
+        run.met()
+        run.process.send_signal(signal.SIGINT)
+        seen(screen, b"a second one ends at once")
+        assert run.process.poll() is None
+        run.process.send_signal(number)
+        assert run.code() == code
 
 
 def test_nohup_keeps_its_word() -> None:
