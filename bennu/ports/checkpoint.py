@@ -19,20 +19,40 @@ class Dump:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Copy:
+    """What the checkpoint file holds: the journal's tip and its records. ``damage`` says why it cannot be read, empty where it can."""
+
+    tip: str = ""
+    records: tuple[Record, ...] = ()
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the disk that a run writes to still takes: bytes, and why it takes nothing (empty: it does)."""
+
+    free: int
+    problem: str = ""
+
+
 class Checkpoint(Protocol):
     """A file of 0600 per group, replaced atomically (temp, fsync, rename, fsync of the folder), with a checksum."""
 
     def save(self, group: Group, tip: str, records: Sequence[Record]) -> None:
         """Write all records of the current rotation. Raises StoppedSafe if the disk refuses."""
 
-    def load(self, group: Group) -> tuple[str, tuple[Record, ...]] | None:
-        """(journal tip, records); None if missing or damaged (it is a cache: Git and the world outrank it).
+    def load(self, group: Group) -> Copy | None:
+        """The copy, None where there is none. One that is damaged is no error: it is a cache, Git and the world outrank it.
 
-        Raises UsageError for a symlink or a foreign owner, DurableStateError for a file that a newer Bennu wrote or that the disk does not give.
+        Raises UsageError for what is no plain file of the user's own, StoppedSafe for one that the disk does not give, DurableStateError for one that a newer Bennu wrote.
         """
 
     def exclusive(self, group: Group) -> AbstractContextManager[None]:
-        """The file lock between processes of this machine; LockHeld at once if taken, naming the pid."""
+        """The file lock between processes of this machine; LockHeld at once if taken, naming the pid. Raises UsageError for what is no plain file of the user's own, StoppedSafe if the disk refuses."""
 
     def save_dump(self, name: str, content: Iterable[bytes]) -> Dump:
         """Keep a file (0600) beside the checkpoints, for what must not be lost, and one that ``sha256sum -c`` reads. Whole or not at all. Raises StoppedSafe if the disk refuses."""
+
+    def room(self) -> Room:
+        """What is left on the disk below the checkpoints and below Bennu's clone; found out by writing to both."""

@@ -10,17 +10,20 @@ from hashlib import sha256
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all, rendered
 from bennu.errors import LockHeld, StoppedSafe
-from bennu.ports.checkpoint import Dump
+from bennu.ports.checkpoint import Copy, Dump, Room
 
 
 @dataclass
 class MemoryDisk:
-    """``files`` by group: (tip, lines); ``locks``: group → pid; ``full``: refuses every write."""
+    """``files`` by group: (tip, lines); ``locks``: group → pid; ``full``: refuses every write; ``free``: bytes; ``damaged``: why no file can be read."""
 
     files: dict[str, tuple[str, str]] = field(default_factory=dict)
     dumps: dict[str, bytes] = field(default_factory=dict)
     locks: dict[str, int] = field(default_factory=dict)
     full: bool = False
+    takes: int = 1 << 30  # writes, then it is full
+    free: int = 1 << 40
+    damaged: str = ""
 
 
 class MemoryCheckpoint:
@@ -33,9 +36,11 @@ class MemoryCheckpoint:
         self._writable()
         self.disk.files[str(group)] = (tip, rendered(records))
 
-    def load(self, group: Group) -> tuple[str, tuple[Record, ...]] | None:
+    def load(self, group: Group) -> Copy | None:
         found = self.disk.files.get(str(group))
-        return None if found is None else (found[0], parse_all(found[1]))
+        if self.disk.damaged:
+            return Copy(damage=self.disk.damaged)
+        return None if found is None else Copy(found[0], parse_all(found[1]))
 
     @contextmanager
     def exclusive(self, group: Group) -> Iterator[None]:
@@ -58,6 +63,10 @@ class MemoryCheckpoint:
         self.disk.dumps[name] = b"".join(content)
         return Dump(f"memory:{name}", sha256(self.disk.dumps[name]).hexdigest())
 
+    def room(self) -> Room:
+        return Room(0, "the disk cannot be written to: No space left on device") if self.disk.full else Room(self.disk.free)
+
     def _writable(self) -> None:
-        if self.disk.full:
+        self.disk.takes -= 1
+        if self.disk.full or self.disk.takes < 0:
             raise StoppedSafe("the checkpoint cannot be written: No space left on device", next_step="free the disk, then 'bennu rotate resume'")

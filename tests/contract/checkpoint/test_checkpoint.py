@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bennu.adapters.checkpoint import FileCheckpoint
+from bennu.adapters.checkpoint import MAX_BYTES, FileCheckpoint
 from bennu.core.clusters import Group
 from bennu.core.record import Kind, Record, rendered
 from bennu.errors import DependencyDown, DurableStateError, LockHeld, StoppedSafe, UsageError
-from bennu.ports.checkpoint import Checkpoint
+from bennu.ports.checkpoint import Checkpoint, Copy
 from tests.sim.memory_checkpoint import MemoryCheckpoint, MemoryDisk
 
 GROUP, OTHER = Group("prod", "us-east-1"), Group("prod-us", "east-1")
@@ -39,7 +39,7 @@ def test_what_one_process_saved_the_next_one_loads(two: tuple[Checkpoint, Checkp
     assert two[0].load(GROUP) is None
     two[0].save(GROUP, "tip-1", records(1))
     two[0].save(GROUP, "tip-2", records(3))
-    assert two[1].load(GROUP) == ("tip-2", records(3))
+    assert two[1].load(GROUP) == Copy("tip-2", records(3))
 
 
 def test_groups_whose_names_look_alike_share_neither_file_nor_lock(two: tuple[Checkpoint, Checkpoint]) -> None:
@@ -98,6 +98,12 @@ def file_of(state: Path) -> Path:
     return state / "checkpoints" / "prod.us-east-1.jsonl"
 
 
+def damaged(checkpoint: FileCheckpoint) -> str:
+    found = checkpoint.load(GROUP)
+    assert found is not None and found.records == ()
+    return found.damage
+
+
 def written(state: Path, form: str, body: str) -> None:
     file_of(state).parent.mkdir(exist_ok=True)
     header = {"format": form, "tip": "tip", "sha256": hashlib.sha256(body.encode()).hexdigest()}
@@ -123,7 +129,7 @@ def test_files_and_folder_are_the_users_alone(checkpoint: FileCheckpoint, tmp_pa
 
 def test_a_file_that_others_may_read_is_closed(checkpoint: FileCheckpoint, tmp_path: Path) -> None:
     file_of(tmp_path).chmod(0o644)
-    assert checkpoint.load(GROUP) == ("tip", records(3))
+    assert checkpoint.load(GROUP) == Copy("tip", records(3))
     assert file_of(tmp_path).stat().st_mode & 0o777 == 0o600
 
 
@@ -131,7 +137,7 @@ def test_a_file_damaged_at_any_place_is_ignored(checkpoint: FileCheckpoint, tmp_
     whole = file_of(tmp_path).read_bytes()
     for cut in range(0, len(whole), 7):
         file_of(tmp_path).write_bytes(whole[:cut])
-        assert checkpoint.load(GROUP) is None
+        assert damaged(checkpoint)
     for place in range(0, len(whole), 3):
         flipped = whole[:place] + bytes([whole[place] ^ 0x01]) + whole[place + 1 :]
         file_of(tmp_path).write_bytes(flipped)
@@ -141,9 +147,16 @@ def test_a_file_damaged_at_any_place_is_ignored(checkpoint: FileCheckpoint, tmp_
             # One bit away from our version lies another: nobody can tell that from a newer file.
             assert b"bennu-checkpoint-1" not in flipped
         else:
-            assert found is None or found[1] == records(3), "only the tip is not under the checksum"
-    file_of(tmp_path).write_bytes(b"[" * 100_000)
-    assert checkpoint.load(GROUP) is None
+            assert found is not None and (found.damage or found.records == records(3)), "only the tip is not under the checksum"
+    header = whole.partition(b"\n")[0]
+    for content in (
+        b"[" * 100_000,
+        header.replace(b"point-1", b"point-" + b"9" * 5000),
+        header.replace(b"point-1", "point-\u0663".encode()),
+        b"\x00" * (MAX_BYTES + 1),
+    ):
+        file_of(tmp_path).write_bytes(content)
+        assert damaged(checkpoint)
 
 
 def test_a_newer_bennus_file_is_refused(checkpoint: FileCheckpoint, tmp_path: Path) -> None:
@@ -212,7 +225,7 @@ except BennuError as error:
 def test_a_disk_that_takes_no_more_stops_safely_and_keeps_the_old_file(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", _FULL, str(tmp_path)], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("5 the checkpoint cannot be written: File too large"), ran.stderr
-    assert FileCheckpoint(tmp_path).load(GROUP) == ("small", records(3))
+    assert FileCheckpoint(tmp_path).load(GROUP) == Copy("small", records(3))
     assert [file.name for file in file_of(tmp_path).parent.iterdir()] == [file_of(tmp_path).name]
 
 
@@ -235,9 +248,9 @@ for turn in range(int(sys.argv[2])):
     os.close(reading)
     found = checkpoint.load(GROUP)
     assert found is not None, turn
-    before, number = (int(part) for part in found[0].split("."))
-    assert before == turn and number >= turn % 3 + 1, (turn, found[0])
-    assert found[1] == records(number % 40 + 1)
+    before, number = (int(part) for part in found.tip.split("."))
+    assert before == turn and number >= turn % 3 + 1, (turn, found.tip)
+    assert found.records == records(number % 40 + 1)
 left = list((state / "checkpoints").glob(".*"))
 with checkpoint.exclusive(GROUP):
     print(len(left), len(list((state / "checkpoints").glob(".*"))))
