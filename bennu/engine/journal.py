@@ -6,19 +6,24 @@ Losing the swap is losing the lock; no effect may follow it. The checkpoint is w
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bennu.core.clusters import Group
 from bennu.core.record import Kind, Record
 from bennu.core.standing import Standing, folded
 from bennu.core.states import Direction, State, Status
+from bennu.core.switchover import OPEN
 from bennu.errors import DependencyDown, LockLost, StoppedSafe
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
 from bennu.ports.repository import Change, Freshness, Repository
 
 LOOK_S = 10.0  # a remote that takes longer to say that it is there must not keep the holder from its monitors
+
+
+class Uncopied(StoppedSafe):
+    """Git has the record, this machine's disk took no copy of it: nothing that could wait is begun."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,9 @@ class Journal:
         self.epoch = 0
         self.rotation = ""
         self.lock_id = ""
+        self.uncopied = ""  # why the checkpoint could not be written; from then on Git alone has the journal
+        self.tell: Callable[[str], None] | None = None  # takes what an operator should read; nobody yet: it waits in ``told``
+        self.told: list[str] = []
         self._unheard: tuple[tuple[Entry, ...], list[Record]] | None = None  # what was pushed last, where nobody knows whether it arrived
 
     def refresh(self) -> Freshness:
@@ -79,7 +87,7 @@ class Journal:
         return folded(self._records)
 
     def append(self, *entries: Entry, change: Change | None = None, limit_s: float | None = None) -> str:
-        """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. *limit_s*: how long each answer of the remote's may take. Raises LockLost, DependencyDown, StoppedSafe."""
+        """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. *limit_s*: how long each answer of the remote's may take. Raises LockLost, DependencyDown, StoppedSafe, Uncopied."""
         if self._unheard is not None and (commit := self._arrived(entries)) is not None:
             return commit
         standing = self.standing
@@ -115,13 +123,29 @@ class Journal:
         self._unheard = None
         return self._repository.head() if news and entries == waiting else None
 
+    def recopied(self) -> None:
+        """Make this machine's copy anew from Git, before anything is begun: what is damaged is said, and a disk that takes nothing is found here. Raises StoppedSafe, UsageError, DurableStateError."""
+        found = self._checkpoint.load(self.group)
+        if found is not None and found.damage:
+            self._say(f"the checkpoint of {self.group} on this machine was damaged ({found.damage}): it is made anew from Git")
+        self._checkpoint.save(self.group, self._tip, self._records)
+
     def _copied(self, standing: Standing) -> None:
         try:
             self._checkpoint.save(self.group, self._tip, self._records)
-        except StoppedSafe:
-            # After the intent of S6 the checkpoint is a luxury: Git has the record. Before it, a full disk stops the run here, before any effect.
-            if standing.state is not State.SWITCHOVER_LOCKED:
-                raise
+        except StoppedSafe as full:
+            # Once S6 was announced the checkpoint is a luxury: Git has the record. Before it, a full disk stops the run here, before any effect; what is written on the way out goes on.
+            again, self.uncopied = bool(self.uncopied), full.message
+            if again:
+                return
+            if standing.state is not State.SWITCHOVER_LOCKED or not any(key in standing.facts for key in OPEN):
+                raise Uncopied(full.message, next_step=full.next_step) from None
+            self._say(f"{full.message}; the switchover goes on, with the journal in Git alone")
+        else:
+            self.uncopied = ""
+
+    def _say(self, line: str) -> None:
+        (self.tell or self.told.append)(line)
 
     def reachable(self) -> bool:
         """Whether the remote answers now."""

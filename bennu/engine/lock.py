@@ -12,7 +12,7 @@ from bennu.core.clusters import Colour, RotationId
 from bennu.core.record import Kind
 from bennu.core.standing import Lock, Standing
 from bennu.core.states import Direction, State, Status
-from bennu.engine.journal import Entry, Journal
+from bennu.engine.journal import Entry, Journal, Uncopied
 from bennu.errors import DependencyDown, LockHeld
 
 
@@ -38,16 +38,17 @@ def begin(journal: Journal, opening: Opening) -> RotationId:
         raise LockHeld(f"the group is {_held(standing.lock)}", next_step=f"if that holder is dead: 'bennu rotate resume --take-over {standing.lock.id}'")
     rotation = RotationId(journal.group, standing.number + 1)
     journal.rotation, journal.epoch = str(rotation), standing.epoch + 1
+    journal.recopied()
     data = {"source": opening.source.value, "target": opening.target.value}
     data |= {f"option.{name}": value for name, value in opening.options}
     if opening.ticket:
         data["ticket"] = opening.ticket
     idle = {"state": State.IDLE_STABLE, "status": Status.RUNNING, "direction": Direction.FORWARD}
-    journal.append(
+    _taken(
+        journal,
         Entry(Kind.LOCK, data={"pid": str(journal.holder.pid)}, **idle),  # type: ignore[arg-type]  # a mapping of the three fields
         Entry(Kind.BEGIN, data=data, **idle),  # type: ignore[arg-type]
     )
-    _remember(journal)
     return rotation
 
 
@@ -61,9 +62,9 @@ def take(journal: Journal, *, over: str = "") -> Standing:
             f"rotation {standing.rotation} is {_held(lock)}, last seen {standing.heartbeat}",
             next_step=f"if that holder is dead: 'bennu rotate resume --take-over {lock.id}'",
         )
+    journal.recopied()
     journal.rotation, journal.epoch = standing.rotation, standing.epoch + 1
-    journal.append(Entry(Kind.LOCK, data={"pid": str(journal.holder.pid)} | ({"over": over} if over else {})))
-    _remember(journal)
+    _taken(journal, Entry(Kind.LOCK, data={"pid": str(journal.holder.pid)} | ({"over": over} if over else {})))
     return journal.standing
 
 
@@ -85,7 +86,14 @@ def silent(problem: str) -> DependencyDown:
     return DependencyDown(f"the Git remote does not answer: {problem}", next_step="try again when it does; 'bennu status' reads from the clone meanwhile")
 
 
-def _remember(journal: Journal) -> None:
+def _taken(journal: Journal, *entries: Entry) -> None:
+    """Push what takes the lock. Where the disk refuses its copy just then, nothing else was done, and the lock is let go of."""
+    try:
+        journal.append(*entries)
+    except Uncopied as full:
+        release(journal)
+        full.changed = "the rotation was entered in the journal, and its lock let go of again"
+        raise
     lock = journal.standing.lock
     journal.lock_id = lock.id if lock else ""
 

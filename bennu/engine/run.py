@@ -19,7 +19,7 @@ from bennu.core.status import rotation_view
 from bennu.core.switchover import announced
 from bennu.core.verdict import opened
 from bennu.engine.endings import ending
-from bennu.engine.journal import Entry
+from bennu.engine.journal import Entry, Uncopied
 from bennu.engine.lookout import Lookout
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.requests import PROMOTED, answer_recorded, verdict
@@ -57,7 +57,7 @@ class Engine:
     talk: Callable[[Progress], None] = field(default=lambda progress: None)
 
     def __post_init__(self) -> None:
-        self.lookout.counters.silence.tell = lambda line: self.talk(Progress(Mark.WARN, self.state, text=line))
+        self.lookout.counters.silence.tell = self.lookout.journal.tell = lambda line: self.talk(Progress(Mark.WARN, self.state, text=line))
 
     @property
     def state(self) -> State:
@@ -74,6 +74,8 @@ class Engine:
 
     def _alarmed(self, run: Iterator[Progress]) -> Iterator[Progress]:
         """Whatever a run stumbles over once the alarm was rung is its consequence: the alarm is how it ends."""
+        for line in self.lookout.journal.told:
+            yield Progress(Mark.WARN, self.state, text=line)
         try:
             yield from run
         except LockLost:
@@ -145,6 +147,9 @@ class Engine:
                 yield from self._phase(phase)
             except (GateFailed, StepAborted, OutOfTime, Inconclusive, StopAsked) as turn:
                 yield from self._turned(phase, turn)
+            except Uncopied as full:
+                # A disk that takes no more stops the run, and the phase is left in safety with the journal in Git alone.
+                yield from self._turned(phase, StepAborted(full.message))
             except Interrupted as signal:
                 # A step of an atomic phase was begun and did not end: what it stopped must not stay stopped with nobody there.
                 if phase.atomic and self.lookout.journal.standing.intent:

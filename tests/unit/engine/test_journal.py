@@ -7,7 +7,7 @@ import pytest
 from bennu.core.record import Kind
 from bennu.core.states import Direction, State, Status
 from bennu.engine import lock
-from bennu.engine.journal import Entry
+from bennu.engine.journal import Entry, Uncopied
 from bennu.errors import DependencyDown, StoppedSafe
 from bennu.ports.repository import Change, Edit
 from tests.unit.engine.desk import GROUP, OPENING, Desk
@@ -58,19 +58,60 @@ def test_a_push_that_fails_leaves_the_checkpoint_behind_git_never_ahead() -> Non
     assert (dict(desk.disk.files), journal.records) == before
 
 
-@pytest.mark.parametrize(("state", "stops"), [(State.DATA_SYNCING, True), (State.SWITCHOVER_LOCKED, False), (State.PROMOTED, True)])
-def test_a_full_disk_stops_everything_but_the_switchover(state: State, stops: bool) -> None:
+@pytest.mark.parametrize(
+    ("state", "stops"), [(State.DATA_SYNCING, True), (State.SWITCHOVER_LOCKED, True), (State.SWITCHOVER_LOCKED, False), (State.PROMOTED, True)]
+)
+def test_a_full_disk_stops_everything_but_an_announced_switchover(state: State, stops: bool) -> None:
     desk = Desk()
     journal = desk.journal()
     lock.begin(journal, OPENING)
     journal.append(Entry(Kind.STATE, state=state))
+    if not stops:
+        journal.append(Entry(Kind.INTENT, data={"intent.open": "true"}))
     desk.disk.full = True
     if stops:
-        with pytest.raises(StoppedSafe, match="No space"):
+        with pytest.raises(Uncopied, match="No space") as stopped:
             journal.append(Entry(Kind.INTENT, step="a"))
+        assert stopped.value.code == 5
+        assert journal.told == []
     else:
         journal.append(Entry(Kind.INTENT, step="a"))
+        assert journal.told == ["the checkpoint cannot be written: No space left on device; the switchover goes on, with the journal in Git alone"]
     assert journal.records[-1].kind is Kind.INTENT
+    # What is written on the way out is not held up a second time.
+    lock.release(journal)
+    assert len(journal.told) == (0 if stops else 1)
+    assert journal.standing.lock is None
+
+
+def test_a_full_disk_is_found_before_the_lock_is_taken() -> None:
+    desk = Desk()
+    desk.disk.full = True
+    with pytest.raises(StoppedSafe, match="No space"):
+        lock.begin(desk.journal(), OPENING)
+    assert desk.remote.tip(GROUP) == ""
+
+
+def test_a_disk_that_fills_up_as_the_lock_is_taken_leaves_none_behind() -> None:
+    desk = Desk()
+    journal = desk.journal()
+    desk.disk.takes = 1
+    with pytest.raises(StoppedSafe, match="No space") as stopped:
+        lock.begin(journal, OPENING)
+    assert "its lock let go of again" in stopped.value.changed
+    assert journal.standing.lock is None
+    desk.disk.takes = 100
+    assert lock.take(desk.journal()).lock is not None
+
+
+def test_a_damaged_checkpoint_is_said_and_made_anew_from_git() -> None:
+    desk = Desk()
+    lock.begin(desk.journal(), OPENING)
+    desk.disk.damaged = "its checksum does not fit"
+    journal = desk.journal()
+    lock.take(journal)
+    assert journal.told == ["the checkpoint of prod/us-east-1 on this machine was damaged (its checksum does not fit): it is made anew from Git"]
+    assert desk.disk.files[str(GROUP)][0] == journal.tip
 
 
 def test_a_second_journal_reads_what_the_first_wrote() -> None:
