@@ -6,6 +6,7 @@ forward only: a history that was rewritten at the remote ends in an error, never
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from bennu.adapters.git_clone import Clone, Remote
 from bennu.adapters.git_objects import Pen, refuse_paths
-from bennu.adapters.git_process import Ran, last_words, plain
+from bennu.adapters.git_process import Ran, disk_refused, last_words, plain
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all
 from bennu.errors import ConfigError, DependencyDown, DurableStateError, GateRefused, LockLost, StoppedSafe
@@ -71,8 +72,11 @@ class GitRepository:
         if not ran.ok and not self._rewritten:
             if "couldn't find remote ref" in ran.err:
                 raise ConfigError(f"the remote has no branch {self.branch}", file="bennu.yaml", next_step="check repository.branch and repository.remote")
+            if (full := disk_refused(ran, self._clone.path)) is not None:
+                raise full
             return Freshness(self._fetched_at(), self._clone.unreachable(ran).message)
-        self._stamp().touch()
+        with contextlib.suppress(OSError):  # a disk that is read only: it only says how old what is there is
+            self._stamp().touch()
         return Freshness(self._fetched_at())
 
     def head(self) -> str:

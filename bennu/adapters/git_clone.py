@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bennu.adapters.git_process import Ran, finished, last_words
+from bennu.adapters.git_process import Ran, disk_refused, finished, last_words
 from bennu.adapters.git_reader import ObjectReader
 from bennu.errors import DependencyDown, DurableStateError, StoppedSafe
 
@@ -59,14 +59,14 @@ class Clone:
         """The same, where a failure would be a defect of the clone: its output. Raises DurableStateError with git's own last words."""
         ran = self.run(*arguments, given=given)
         if not ran.ok:
-            raise self.damaged(last_words(ran))
+            raise self.failed(ran)
         return ran.out
 
     def changed(self, *arguments: str, given: bytes = b"") -> str:
         """As ``checked``, for a command that writes refs: one process of this machine at a time."""
         ran = self._alone(arguments, given=given)
         if not ran.ok:
-            raise self.damaged(last_words(ran))
+            raise self.failed(ran)
         return ran.out
 
     def network(self, *arguments: str, limit_s: float | None = None) -> Ran:
@@ -90,10 +90,10 @@ class Clone:
             self._alone(("-c", "gc.autoDetach=false", "maintenance", "run", "--auto", "--quiet"))
         return ran
 
-    def damaged(self, words: str) -> DurableStateError:
-        """The error for a clone that git cannot work with."""
-        return DurableStateError(
-            f"Bennu's clone {self.path} cannot be used: {words}", next_step=f"mv {self.path} {self.path}.damaged; it is made anew from the remote"
+    def failed(self, ran: Ran) -> DurableStateError | StoppedSafe:
+        """The error for a local command that should not fail: the disk took no more, or the clone is one that git cannot work with."""
+        return disk_refused(ran, self.path) or DurableStateError(
+            f"Bennu's clone {self.path} cannot be used: {last_words(ran)}", next_step=f"mv {self.path} {self.path}.damaged; it is made anew from the remote"
         )
 
     def unreachable(self, ran: Ran) -> DependencyDown:
@@ -120,7 +120,10 @@ class Clone:
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[int]:
-        descriptor = os.open(path / "bennu-writing", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(path / "bennu-writing", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unlockable(path, error) from None
         try:
             # No clock decides anything here: it only bounds how long another process' fetch is waited for.
             end = time.monotonic() + self.remote.timeout_s
@@ -128,11 +131,13 @@ class Clone:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                except OSError:
+                except BlockingIOError:
                     if time.monotonic() > end:
                         raise StoppedSafe(f"another bennu on this machine has used {path} for {self.remote.timeout_s:g} s", next_step="try again") from None
                     # flock knows no time limit, and nothing tells when the other one is done: an inherent period.
                     threading.Event().wait(0.02)
+                except OSError as error:
+                    raise _unlockable(path, error) from None
             yield descriptor
         finally:
             os.close(descriptor)
@@ -163,7 +168,7 @@ class Clone:
                 ) from None
             ran = self._execute(self.path, ("init", "--quiet", "--bare", "--template="))
             if not ran.ok:
-                raise self.damaged(last_words(ran))
+                raise self.failed(ran)
         return self.path
 
     def _credentials(self) -> dict[str, str]:
@@ -178,3 +183,9 @@ class Clone:
         for number, (key, value) in enumerate(settings.items(), count):
             env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         return env
+
+
+def _unlockable(path: Path, error: OSError) -> StoppedSafe:
+    return StoppedSafe(
+        f"Bennu's clone {path} cannot be locked: {error.strerror}", next_step="free the disk, or mend the folder's rights; then 'bennu rotate resume'"
+    )

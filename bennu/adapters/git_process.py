@@ -16,8 +16,10 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from bennu.errors import UsageError
+from bennu.adapters.disk import REFUSALS
+from bennu.errors import StoppedSafe, UsageError
 
 # What ties a command to some other repository (`git rev-parse --local-env-vars`); set where Bennu runs inside a git hook or alias.
 _ELSEWHERE = (
@@ -34,6 +36,10 @@ _ELSEWHERE = (
     "GIT_QUARANTINE_PATH",
 )
 _FAREWELL = re.compile(r"hung up unexpectedly|Could not read from remote|early EOF|correct access rights|and the repository exists|^hint:")
+
+
+# Git's words for it, which are the C library's. What a remote says of its own disk stands behind "remote:".
+_DISK = re.compile("|".join(re.escape(os.strerror(number)) for number in REFUSALS))
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,7 @@ class Ran:
 def finished(path: Path, arguments: Sequence[str], env: dict[str, str], *, given: bytes = b"", limit_s: float | None = None, keep: int | None = None) -> Ran:
     """Run a command on the repository at *path* to its end, or until *limit_s*. *keep* is a descriptor that it inherits."""
     # Files, not pipes: a daemon that git leaves behind (an ssh master, a credential cache) keeps a pipe open, and the reader of it would never end.
-    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        stdin.write(given)
-        stdin.seek(0)
+    with scratch(given) as stdin, scratch() as out, scratch() as err:
         late = threading.Event()
         process = started(path, arguments, env, files=(stdin.fileno(), out.fileno(), err.fileno()), keep=keep)
 
@@ -97,6 +101,32 @@ def started(path: Path, arguments: Sequence[str], env: dict[str, str], *, files:
         )
     except FileNotFoundError:
         raise UsageError("there is no git on PATH", next_step="install git 2.30 or newer") from None
+    except OSError as error:
+        raise StoppedSafe(f"git cannot be started: {error.strerror}", next_step="see what this machine is short of, then 'bennu rotate resume'") from None
+
+
+def scratch(content: bytes = b"") -> IO[bytes]:
+    """A file without a name that holds *content*, to be read from its begin. Raises StoppedSafe where the disk has no room for it."""
+    file = None
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+        file.write(content)
+        file.seek(0)
+    except OSError as error:
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
+        raise StoppedSafe(f"no temporary file can be written: {error.strerror}", next_step="free the disk of $TMPDIR, then 'bennu rotate resume'") from None
+    return file
+
+
+def disk_refused(ran: Ran, path: Path) -> StoppedSafe | None:
+    """The error for a git that failed since this machine's disk took no more; None where that was not it."""
+    lines = [line for line in ran.err.splitlines() if _DISK.search(line) and not line.startswith("remote:")]
+    if not lines and not (not ran.ok and not ran.err.strip() and os.statvfs(tempfile.gettempdir()).f_bavail == 0):
+        return None
+    words = plain(lines[-1]) if lines else f"{tempfile.gettempdir()} is full"
+    return StoppedSafe(f"this machine's disk takes no more: {words}", next_step=f"free the disk of {path}, then 'bennu rotate resume'")
 
 
 def _killed(process: subprocess.Popen[bytes]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bennu.adapters.git_process import started
+from bennu.adapters.git_process import scratch, started
 from bennu.errors import DurableStateError
 
 FOLDER = "40000"
@@ -50,7 +49,7 @@ class ObjectReader:
         self._opened = opened
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process that writes to it
+        self._errors: IO[bytes] = scratch()  # lives as long as the process that writes to it
 
     def find(self, name: str) -> Object | None:
         """The object that *name* (an id or a ref) means now, None for none. Raises DurableStateError where the clone is damaged."""
