@@ -71,6 +71,8 @@ class Policy:
     request_poll_s: float = 5.0
     # Row 24 of the fault catalogue: outside S6 a silent Git remote is tried again with backoff, this long; the monitors go on meanwhile.
     git_silence_s: float = 300
+    # Row 21 of the fault catalogue: a journal takes a few MB; what a broken hand-over would lose is kept in files beside it.
+    min_free_bytes: int = 64 << 20
     # Bootstrapping: an issuer that expires in mid-rotation breaks the mesh. The spec's longest rotation is 3 h; doubled.
     rotation_s: float = 6 * 3600
     # Link probes: this many polls in a row must agree before traffic is taken back (hysteresis, row 47 of the fault catalogue).

@@ -20,6 +20,7 @@ from bennu.phases.mesh_linking import view
 from bennu.phases.operators import role_givers
 from bennu.phases.reconciled import answered, applied, hurry
 from bennu.phases.redis_pod import by_manifest, rewrite_outlives
+from bennu.phases.room import room
 from bennu.ports.redis import Credential, Observation
 
 
@@ -36,6 +37,9 @@ class Precheck(GateStep):
 
     def gate(self, world: World) -> Verdict:
         """Flux at our commit and answering in both clusters; then roles, histories, links both ways, persistence, permissions, lag, foreign hands."""
+        disk = room(world)
+        if not disk.is_open:
+            return disk
         flux = worst([self._flux(world, colour) for colour in (world.rotation.source, world.rotation.target)])
         if not flux.is_open:
             return flux

@@ -27,6 +27,7 @@ from bennu.phases.operators import role_givers
 from bennu.phases.provisioning import is_pinned
 from bennu.phases.reconciled import suspended
 from bennu.phases.redis_pod import rewrite_outlives
+from bennu.phases.room import room
 from bennu.phases.warm_directory import HOT, pointer_text
 from bennu.ports.kubernetes import Json, Kind, Ref
 
@@ -278,6 +279,7 @@ CHECKS: tuple[Check, ...] = (
     Check("git.write-service", "the write Service", "docs/architecture.md shows the document of traffic-state.yaml", write_service_known, offline=True),
     Check("git.flux-sync", "Flux' sync file", "keep flux-system/gotk-sync.yaml in the cluster's directory", flux_sync_there, offline=True),
     Check("git.notes", "the journal's ref", "allow pushes to refs/notes/bennu/* on the Git host", notes_allowed),
+    Check("machine.disk", "room on this machine's disk", "free the disk, or set XDG_STATE_HOME to a folder on another one", room),
     Check("kubernetes.source", "the source's API", "check groups.<group>.clusters and the kubeconfig", source_answers),
     Check("kubernetes.rights", "what the credentials may do", "docs/architecture.md lists the verbs", may_act),
     Check("flux.running", "Flux at the source", "flux resume kustomization <name>", flux_follows),

@@ -73,7 +73,7 @@ def built(settings: Settings, group: Group, folder: Path, environ: Mapping[str, 
         dns=DnsOverSocket(),
         provisioner=_provisioner(conf, folder),
         certificates=PemCertificates(),
-        checkpoint=FileCheckpoint(state),
+        checkpoint=FileCheckpoint(state, beside=(repository.clone.path,)),
         clock=SystemClock(),
     )
     return Built(systems, GitRequestBox(repository))

@@ -22,6 +22,7 @@ from bennu.engine.turns import Wishes
 from bennu.errors import BennuError, LockLost
 from bennu.phases.base import Rotation
 from bennu.phases.single_master import MasterWatch
+from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.repository import Request
 from bennu.wiring import Options, Session, cleaning, resumed, started
 from bennu.wiring.systems import Built
@@ -105,9 +106,9 @@ class WatchedClock:
 class SimSession(Session):
     """A session whose adapters are the simulated ones."""
 
-    def __init__(self, world: Universe, holder: Holder, policy: Policy, taps: Taps) -> None:
+    def __init__(self, world: Universe, holder: Holder, policy: Policy, taps: Taps, checkpoint: Checkpoint | None = None) -> None:
         super().__init__(Options(environ={}), Path("bennu.yaml"), world.settings, fleet.GROUP)
-        found, box = systems(world, taps, holder.name)
+        found, box = systems(world, taps, holder.name, checkpoint)
         self._clock = WatchedClock(world.clock)
         self._simulated = Built(replace(found, clock=self._clock), box)
         self.looks: list[Callable[[], None]] = []  # how to have the watch look between two waits
@@ -160,9 +161,11 @@ class Outcome:
 class Pilot:
     """A process on *holder*'s machine. ``watch`` sees each progress; what it raises ends the process like a kill."""
 
-    def __init__(self, world: Universe, holder: Holder = ANN, *, policy: Policy = POLICY, taps: Taps | None = None) -> None:
+    def __init__(
+        self, world: Universe, holder: Holder = ANN, *, policy: Policy = POLICY, taps: Taps | None = None, checkpoint: Checkpoint | None = None
+    ) -> None:
         self.world, self.holder, self.taps = world, holder, taps or Taps()
-        self.session = SimSession(world, holder, policy, self.taps)
+        self.session = SimSession(world, holder, policy, self.taps, checkpoint)
         self.watch: Watch = lambda engine, progress: None
 
     def start(self, wishes: Wishes = AUTO, *, to: str = "", options: tuple[str, ...] = (), ticket: str = "") -> Outcome:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bennu.core.clusters import Colour
 from bennu.phases.base import Systems
+from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.kubernetes import Kubernetes
 from bennu.ports.redis import RedisServer
 from bennu.ports.repository import RequestBox
@@ -116,8 +117,8 @@ class Seam:
             yield Seam(connection, self._name, self._universe, self._taps, self._lock)
 
 
-def systems(universe: Universe, taps: Taps, machine: str) -> tuple[Systems, RequestBox]:
-    """All ports of one process on *machine*, with a clone of its own."""
+def systems(universe: Universe, taps: Taps, machine: str, checkpoint: Checkpoint | None = None) -> tuple[Systems, RequestBox]:
+    """All ports of one process on *machine*, with a clone of its own. *checkpoint*: another one than that of the machine's disk in memory."""
     lock = RLock()
 
     def seam(system: object, name: str) -> Any:
@@ -139,7 +140,7 @@ def systems(universe: Universe, taps: Taps, machine: str) -> tuple[Systems, Requ
         dns=seam(universe.dns, "dns"),
         provisioner=seam(universe.provisioner, "provisioner"),
         certificates=PlainCertificates(),
-        checkpoint=seam(MemoryCheckpoint(universe.disk(machine)), "checkpoint"),
+        checkpoint=seam(checkpoint or MemoryCheckpoint(universe.disk(machine)), "checkpoint"),
         clock=universe.clock,
     )
     return found, seam(MemoryRequestBox(universe.remote), "box")
