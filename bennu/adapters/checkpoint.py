@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from bennu.ports.checkpoint import Copy, Dump, Room
 
 MAX_BYTES = 64 << 20  # some 200,000 records: what is larger was not written by Bennu
 _NAME, _VERSION = "bennu-checkpoint", 1
+_MACHINE, _BOOT = Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id")
 
 
 class FileCheckpoint:
@@ -74,6 +76,41 @@ class FileCheckpoint:
         finally:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+    def sighted(self, group: Group, tip: str, boot_s: float) -> float:
+        """See the port."""
+        boot, path, since = _line(_BOOT), self._path(group).with_suffix(".seen"), boot_s
+        if not boot:
+            return since  # a time since boot says nothing after the next one, and here nothing tells one boot from another
+        try:
+            kept = json.loads(self._content(path) or b"{}")
+            if (kept["tip"], kept["boot"]) == (tip, boot) and kept["since_s"] <= boot_s:
+                return float(kept["since_s"])
+        except (BennuError, ValueError, KeyError, TypeError, RecursionError):
+            pass
+        with contextlib.suppress(StoppedSafe):
+            self._write(path, (json.dumps({"tip": tip, "boot": boot, "since_s": since}).encode(),))
+        return since
+
+    def machine(self) -> str:
+        """See the port."""
+        path = self._folder / "machine"
+        kept = (self._content(path) or b"").decode(errors="replace")
+        if not kept:
+            own = path.with_name(f"machine.{os.getpid()}")
+            self._write(own, (secrets.token_hex(16).encode(),))
+            try:
+                # Of two processes that make it at once the first one's stays, and both read that.
+                os.link(own, path)
+            except FileExistsError:
+                pass
+            except OSError as error:
+                raise StoppedSafe(f"{path} cannot be made: {error.strerror}", next_step="free the disk or set XDG_STATE_HOME") from None
+            finally:
+                own.unlink(missing_ok=True)
+            kept = (self._content(path) or b"").decode(errors="replace")
+        # The machine's own id too: a home that was copied, or that two machines mount, has the same file.
+        return hashlib.sha256(f"bennu {_line(_MACHINE)} {kept}".encode()).hexdigest()[:12]
 
     def save_dump(self, name: str, content: Iterable[bytes]) -> Dump:
         """See the port."""
@@ -183,6 +220,14 @@ class FileCheckpoint:
 
 
 _REBUILT = "it is made anew from Git"
+
+
+def _line(path: Path) -> str:
+    """What the system says of itself in a file, empty where it says nothing."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _whole(descriptor: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Annotated
 import click
 import typer
 
-from bennu.cli import clusters, config, doctor, lab, plan, rotate, status, streams
+from bennu.cli import clusters, config, doctor, lab, plan, rotate, status, streams, unlock
 from bennu.cli.talk import bug, told
 from bennu.errors import BennuError
 
@@ -28,6 +28,7 @@ app.add_typer(lab.app, name="lab")
 app.command("status")(status.status)
 app.command("plan")(plan.plan)
 app.command("doctor")(doctor.doctor)
+app.command("unlock")(unlock.unlock)
 
 _STOPPED = "bennu: stopped by Ctrl-C\n  changed: no rotation was being driven\n  next:    'bennu status' shows how things stand\n"
 

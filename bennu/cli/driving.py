@@ -25,6 +25,22 @@ from bennu.errors import BennuError, LockLost
 from bennu.wiring import Session
 
 Opening = Callable[[StopFlag], AbstractContextManager[Engine]]
+Way = Callable[[Engine], Iterator[Progress]]
+
+
+def forward(engine: Engine) -> Iterator[Progress]:
+    """To the end."""
+    return engine.drive()
+
+
+def back(engine: Engine) -> Iterator[Progress]:
+    """Back to the source."""
+    return engine.roll_back()
+
+
+def aborting(engine: Engine) -> Iterator[Progress]:
+    """To safety, and no further."""
+    return engine.abort()
 
 
 class Signals:
@@ -81,7 +97,7 @@ class Signals:
         self.talk(f"{signal.Signals(number).name}: stopping at the next safe point; a second one ends at once, as kill -9 does")
 
 
-def driven(session: Session, opening: Opening, output: Format, *, back: bool = False) -> None:
+def driven(session: Session, opening: Opening, output: Format, *, way: Way = forward) -> None:
     """Take the lock by *opening*, run to the end, and print the standing on stdout. Raises what the engine raises, after the journal was told.
 
     Signals are taken before the lock is: from its push on there is somebody to let go of it. From here on no reader of either stream can hold the run up.
@@ -92,7 +108,7 @@ def driven(session: Session, opening: Opening, output: Format, *, back: bool = F
         engine.talk = screen.show
         signals.talk = lambda line: screen.show(Progress(Mark.WARN, engine.state, text=line))
         try:
-            for progress in engine.roll_back() if back else engine.drive():
+            for progress in way(engine):
                 screen.show(progress)
         except LockLost:
             raise  # nothing may be written any more

@@ -5,29 +5,33 @@ from __future__ import annotations
 import signal
 import sys
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bennu.cli.common import (
     ConfigOption,
+    ForceOption,
     GroupOption,
     NoInputOption,
     PolicyOption,
     RepoOption,
+    TakeOverOption,
     TimeoutOption,
     ToOption,
     YesOption,
     confirmed,
+    over,
+    say,
     session,
 )
 from bennu.cli.output import Format, OutputOption
 
+if TYPE_CHECKING:
+    from bennu.wiring import Over, Session
+
 app = typer.Typer(help="Rotate a group from one cluster to the next.", no_args_is_help=True, rich_markup_mode=None)
 
-TakeOverOption = Annotated[
-    str, typer.Option("--take-over", metavar="LOCK-ID", help="Take the lock over from a holder that died; 'rotate status' shows its id.")
-]
 AcceptLossOption = Annotated[
     bool, typer.Option("--accept-loss", help="Give up, by this word, what the side that goes holds alone. Nothing is given up without it.")
 ]
@@ -70,6 +74,8 @@ def start(
 
     here = session(repo, config, group, policy=policy, no_input=no_input)
     _only_with_dr(dr, accept_loss=accept_loss, gone=gone)
+    with wiring.alone(here):
+        pass  # another terminal drives: said at once, before any network is asked
     if dr:
         wished = wiring.wishes(stop_after=stop_after, timeout_s=timeout, accept_loss=accept_loss, dr=True, gone=gone)
         lost = here.warm_beside(to, ticket=ticket)
@@ -92,6 +98,7 @@ def resume(
     group: GroupOption = "",
     policy: PolicyOption = "",
     take_over: TakeOverOption = "",
+    force: ForceOption = False,
     auto_promote: Annotated[bool, typer.Option("--auto-promote", help="Hand over without waiting for a human.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="End after the canary (exit 10).")] = False,
     stop_after: StopAfterOption = "",
@@ -111,7 +118,7 @@ def resume(
 
     here = session(repo, config, group, policy=policy, no_input=no_input)
     wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, stop_after=stop_after, timeout_s=timeout, accept_loss=accept_loss)
-    driven(here, partial(wiring.resumed, here, wishes, take_over=take_over), output)
+    driven(here, partial(wiring.resumed, here, wishes, over=over(take_over, force=force)), output)
 
 
 @app.command("promote")
@@ -124,6 +131,7 @@ def promote(
     accept_loss: AcceptLossOption = False,
     gone: GoneOption = "",
     take_over: TakeOverOption = "",
+    force: ForceOption = False,
     yes: YesOption = False,
     no_input: NoInputOption = False,
     timeout: TimeoutOption = 0,
@@ -138,15 +146,16 @@ def promote(
 
     here = session(repo, config, group, policy=policy, no_input=no_input)
     _only_with_dr(dr, accept_loss=accept_loss, gone=gone)
+    taking = over(take_over, force=force)
     if not dr:
-        _ask_or_drive("promote", here, timeout, output)
+        _ask_or_drive("promote", here, timeout, output, taking)
         return
     standing = here.standing()
     here.refuse_disaster(standing, take_over=take_over)
     wished = wiring.wishes(timeout_s=timeout, accept_loss=accept_loss, dr=True, gone=gone)
     rotation = here.rotation(standing)
     confirmed(_disaster(here.judge_disaster(rotation, standing.facts, wished, standing.state), rotation), yes=yes, no_input=no_input)
-    driven(here, partial(wiring.resumed, here, wished, take_over=take_over), output)
+    driven(here, partial(wiring.resumed, here, wished, over=taking), output)
 
 
 @app.command("rollback")
@@ -156,6 +165,8 @@ def rollback(
     group: GroupOption = "",
     policy: PolicyOption = "",
     accept_loss: AcceptLossOption = False,
+    take_over: TakeOverOption = "",
+    force: ForceOption = False,
     yes: YesOption = False,
     no_input: NoInputOption = False,
     timeout: TimeoutOption = 0,
@@ -168,19 +179,30 @@ def rollback(
     Example:  bennu rotate rollback --group prod/us-east-1 --yes
     """
     here = session(repo, config, group, policy=policy, no_input=no_input)
+    taking = over(take_over, force=force)
     standing = here.standing()
     here.refuse_rollback(standing)
     confirmed(f"Roll {standing.rotation} back to {standing.source} and destroy {standing.target}?", yes=yes, no_input=no_input)
-    _ask_or_drive("rollback", here, timeout, output, accept_loss=accept_loss)
+    _ask_or_drive("rollback", here, timeout, output, taking, accept_loss=accept_loss)
 
 
 @app.command("abort")
-def abort(repo: RepoOption = None, config: ConfigOption = None, group: GroupOption = "", no_input: NoInputOption = False, timeout: TimeoutOption = 0) -> None:
-    """Have the holder stop at the next safe point, with all traffic back at the source.
+def abort(
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    group: GroupOption = "",
+    policy: PolicyOption = "",
+    take_over: TakeOverOption = "",
+    force: ForceOption = False,
+    no_input: NoInputOption = False,
+    timeout: TimeoutOption = 0,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Have the holder stop at the next safe point, with all traffic back at the source. With --take-over: in a dead holder's stead, from here.
 
     Example:  bennu rotate abort --group prod/us-east-1
     """
-    _ask_or_drive("abort", session(repo, config, group, no_input=no_input), timeout, Format.TEXT)
+    _ask_or_drive("abort", session(repo, config, group, policy=policy, no_input=no_input), timeout, output, over(take_over, force=force))
 
 
 @app.command("pause")
@@ -189,7 +211,7 @@ def pause(repo: RepoOption = None, config: ConfigOption = None, group: GroupOpti
 
     Example:  bennu rotate pause --group prod/us-east-1
     """
-    _ask_or_drive("pause", session(repo, config, group, no_input=no_input), timeout, Format.TEXT)
+    _ask_or_drive("pause", session(repo, config, group, no_input=no_input), timeout, Format.TEXT, over("", force=False))
 
 
 @app.command("status")
@@ -245,21 +267,20 @@ def _only_with_dr(dr: bool, *, accept_loss: bool, gone: str) -> None:
 def _disaster(lines: tuple[str, ...], rotation: object) -> str:
     """What is known, and the question."""
     for line in lines:
-        sys.stderr.write(f"bennu: {line}\n")
+        say(line)
     return f"Go on without {rotation.source.cluster}, and make {rotation.target.cluster} the write master?"  # type: ignore[attr-defined]  # wiring is imported late
 
 
-def _ask_or_drive(verb: str, here: object, timeout: float, output: Format, *, accept_loss: bool = False) -> None:
-    """Leave a request to the living holder and wait for its answer; where none lives, take the lock and drive."""
+def _ask_or_drive(verb: str, here: Session, timeout: float, output: Format, taking: Over, *, accept_loss: bool = False) -> None:
+    """Leave a request to the living holder and wait for its answer; where none lives, or its lock is taken over, take the lock and drive."""
     from bennu import wiring
-    from bennu.cli.driving import driven
+    from bennu.cli.driving import aborting, back, driven, forward
     from bennu.errors import GateRefused, Interrupted
 
-    assert isinstance(here, wiring.Session)  # noqa: S101  # narrows the lazy type
     standing = here.standing()
     here.refuse_request(verb, standing)
-    if here.holder_lives(standing):
-        sys.stderr.write(f"bennu: {verb} asked of {standing.lock.holder if standing.lock else 'the holder'}; waiting for the answer …\n")
+    if not taking.id and here.holder_lives(standing):
+        say(f"{verb} asked of {standing.lock.holder if standing.lock else 'the holder'}; waiting for the answer …")
         try:
             reply = here.request(verb, timeout, {"accept-loss": "true"} if accept_loss else {})
         except KeyboardInterrupt:
@@ -269,7 +290,7 @@ def _ask_or_drive(verb: str, here: object, timeout: float, output: Format, *, ac
             raise GateRefused(f"{verb} was not accepted: {reply.text}", next_step="bennu rotate status")
         sys.stdout.write(f"{reply.text}\n")
         return
-    if verb in ("abort", "pause"):
+    if verb == "pause" or (verb == "abort" and not taking.id):
         raise GateRefused(f"nobody drives {standing.rotation}: there is nothing to {verb}", next_step="'bennu rotate resume' or 'bennu rotate rollback'")
     wishes = wiring.wishes(promote=verb == "promote", timeout_s=timeout, accept_loss=accept_loss)
-    driven(here, partial(wiring.resumed, here, wishes), output, back=verb == "rollback")
+    driven(here, partial(wiring.resumed, here, wishes, over=taking), output, way={"rollback": back, "abort": aborting}.get(verb, forward))

@@ -13,7 +13,7 @@ from bennu.core.record import Kind, Record
 from bennu.core.states import Direction
 
 JUDGED = "to be judged"
-# What these say ends what a request asked for: it was done, or the run that took it up ended otherwise, and said so.
+# What these say ends what a request asked for: it was done, or the run that took it up ended otherwise, and said so. (A lock that somebody else let go of says nothing of the run.)
 _SETTLES = frozenset({Kind.STATUS, Kind.STATE, Kind.RELEASE, Kind.BEGIN})
 
 
@@ -60,7 +60,9 @@ def owed(records: Iterable[Record]) -> Taken | None:
                 found = read
             elif found is not None and read.id == found.id:
                 found = None
-        elif record.kind in _SETTLES or (found is not None and found.verb == "promote" and record.data.get("promoted.by")):
+        elif (record.kind in _SETTLES and not record.data.get("unlocked")) or (
+            found is not None and found.verb == "promote" and record.data.get("promoted.by")
+        ):
             found = None
     return found
 

@@ -16,12 +16,14 @@ from bennu.errors import DurableStateError
 
 @dataclass(frozen=True)
 class Lock:
-    """Who holds the group. ``id`` is the lock record's nonce: what ``--take-over`` wants typed."""
+    """Who holds the group. ``id`` is the lock record's nonce: what ``--take-over`` wants typed. ``machine`` and ``pid`` are empty in what an older Bennu wrote."""
 
     id: str
     holder: str
     since: str
     epoch: int
+    machine: str = ""
+    pid: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,11 @@ class Standing:
     ended: str = ""
     epoch: int = 0
     lock: Lock | None = None
-    heartbeat: str = ""
+    heartbeat: str = ""  # when the holder wrote last, by its own clock
     awaiting: str = ""
     done: frozenset[str] = frozenset()
     intent: str = ""
+    step: str = ""  # the last one that was intended or done
     facts: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
@@ -82,6 +85,10 @@ class _Fold:
         if record.kind not in (Kind.LOCK, Kind.RELEASE, Kind.HEARTBEAT, Kind.REQUEST):
             self.now |= {"state": record.state, "status": record.status, "direction": record.direction}
         self.now["epoch"] = max(record.epoch, _number(self.now.get("epoch")))
+        lock = self.now.get("lock")
+        if isinstance(lock, Lock) and record.epoch == lock.epoch:
+            # Whatever it writes proves that it lives.
+            self.now["heartbeat"] = record.at
 
     def _begin(self, record: Record) -> None:
         try:
@@ -107,19 +114,19 @@ class _Fold:
         }
 
     def _lock(self, record: Record) -> None:
-        self.now["lock"] = Lock(record.nonce, record.holder, record.at, record.epoch)
-        self.now["heartbeat"] = record.at
+        self.now["lock"] = Lock(record.nonce, record.holder, record.at, record.epoch, record.data.get("machine", ""), record.data.get("pid", ""))
+        self.now["awaiting"] = ""
 
     def _release(self, record: Record) -> None:
         self.now["lock"] = None
 
     def _intent(self, record: Record) -> None:
-        self.now["intent"] = record.step
+        self.now["intent"] = self.now["step"] = record.step
         self.facts.update(record.data)
 
     def _done(self, record: Record) -> None:
         self.done.add(record.step)
-        self.now["intent"] = ""
+        self.now["intent"], self.now["step"] = "", record.step
         self.facts.update(record.data)
 
     def _aborted(self, record: Record) -> None:
@@ -136,7 +143,6 @@ class _Fold:
         self.now["reason"] = record.data.get("reason", "")
 
     def _heartbeat(self, record: Record) -> None:
-        self.now["heartbeat"] = record.at
         self.now["awaiting"] = record.data.get("awaiting", "")
 
     def _state(self, record: Record) -> None:

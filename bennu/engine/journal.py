@@ -6,15 +6,18 @@ Losing the swap is losing the lock; no effect may follow it. The checkpoint is w
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import RLock
 
 from bennu.core.clusters import Group
+from bennu.core.holding import overtaker
 from bennu.core.record import Kind, Record
 from bennu.core.standing import Standing, folded
 from bennu.core.states import Direction, State, Status
 from bennu.core.switchover import OPEN
-from bennu.errors import DependencyDown, LockLost, StoppedSafe
+from bennu.errors import BennuError, DependencyDown, LockLost, StoppedSafe
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
 from bennu.ports.repository import Change, Freshness, Repository
@@ -40,20 +43,28 @@ class Entry:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who writes: ``name`` is ``user@host``."""
+    """Who writes: ``name`` is ``user@host``, ``machine`` tells two hosts of one name apart (empty: not known)."""
 
     name: str
     pid: int
+    machine: str = ""
+
+    @property
+    def signature(self) -> dict[str, str]:
+        """What a lock record says of its holder beside the name."""
+        return {"pid": str(self.pid)} | ({"machine": self.machine} if self.machine else {})
 
 
 class Journal:
-    """One group's journal, held open by one process."""
+    """One group's journal, held open by one process. Threads may write (one at a time) and read."""
 
     def __init__(self, repository: Repository, checkpoint: Checkpoint, clock: Clock, group: Group, holder: Holder) -> None:
-        self._repository, self._checkpoint, self._clock = repository, checkpoint, clock
+        self._repository, self._checkpoint, self.clock = repository, checkpoint, clock
         self.group, self.holder = group, holder
         self._tip = ""
-        self._records: list[Record] = []
+        self._records: list[Record] = []  # replaced, never changed: readers in other threads hold no lock
+        self._writing, self._quiet = RLock(), 0
+        self._still_since: float | None = None  # seconds since boot
         self.epoch = 0
         self.rotation = ""
         self.lock_id = ""
@@ -64,12 +75,19 @@ class Journal:
 
     def refresh(self) -> Freshness:
         """Read the group's records anew from the remote; with the remote down, from the clone (``problem`` says so)."""
-        freshness = self._repository.fetch()
-        found = self._repository.journal(self.group)
-        self._tip, self._records = found.tip, list(found.records)
-        standing = self.standing
-        self.rotation = self.rotation or standing.rotation
-        return freshness
+        with self._writing:
+            freshness = self._repository.fetch()
+            found = self._repository.journal(self.group)
+            self._tip, self._records = found.tip, list(found.records)
+            self.rotation = self.rotation or self.standing.rotation
+            if not freshness.problem:
+                self._still_since = self._checkpoint.sighted(self.group, self._tip, self.clock.boot())
+            return freshness
+
+    @property
+    def still_s(self) -> float:
+        """How long this machine has seen the remote's journal stand still, by its own clock and as of the last ``refresh`` that was answered."""
+        return 0.0 if self._still_since is None else max(0.0, self.clock.boot() - self._still_since)
 
     @property
     def tip(self) -> str:
@@ -88,19 +106,53 @@ class Journal:
 
     def append(self, *entries: Entry, change: Change | None = None, limit_s: float | None = None) -> str:
         """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. *limit_s*: how long each answer of the remote's may take. Raises LockLost, DependencyDown, StoppedSafe, Uncopied."""
-        if self._unheard is not None and (commit := self._arrived(entries)) is not None:
-            return commit
-        standing = self.standing
-        records = [self._record(entry, standing) for entry in entries]
+        with self._writing:
+            if self._unheard is not None and (commit := self._arrived(entries)) is not None:
+                return commit
+            standing = self.standing
+            records = [self._record(entry, standing) for entry in entries]
+            try:
+                reached = self._repository.advance(self.group, self._tip, records, change, limit_s=limit_s)
+            except DependencyDown:
+                self._unheard = (entries, records)
+                raise
+            except LockLost as lost:
+                raise self.overtaken(lost) from lost
+            self._tip, self._records = reached.tip, [*self._records, *records]
+            self._copied(standing)
+            return reached.commit
+
+    def beside(self, entry: Entry, *, limit_s: float) -> bool:
+        """Append from another thread than the run's: only while this holder has the lock, and nobody wants quiet. Whether it did. Raises as ``append``."""
+        with self._writing:
+            lock = self.standing.lock
+            if self._quiet or lock is None or lock.id != self.lock_id:
+                return False
+            self.append(entry, limit_s=limit_s)
+            return True
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """While open, no other thread writes; one that is at it is waited for first."""
+        with self._writing:
+            self._quiet += 1
         try:
-            reached = self._repository.advance(self.group, self._tip, records, change, limit_s=limit_s)
-        except DependencyDown:
-            self._unheard = (entries, records)
-            raise
-        self._tip = reached.tip
-        self._records += records
-        self._copied(standing)
-        return reached.commit
+            yield
+        finally:
+            self._quiet -= 1
+
+    def overtaken(self, lost: LockLost) -> LockLost:
+        """*lost* with who took the lock from this holder and when, as far as the remote says."""
+        try:
+            by = overtaker(self._repository.journal(self.group).records, self.epoch)
+            if not by and not self._repository.fetch(limit_s=LOOK_S).problem:
+                by = overtaker(self._repository.journal(self.group).records, self.epoch)
+        except BennuError:
+            by = ""
+        if not by:
+            return lost
+        message = f"the lock of {self.group} was {by}: this holder (epoch {self.epoch}) stops"
+        return LockLost(message, changed="nothing since; no further effect follows", next_step="'bennu rotate status' shows who drives now")
 
     def _arrived(self, entries: tuple[Entry, ...]) -> str | None:
         """After a push of unknown outcome: whether the lock is ours still, and whether that push arrived. The branch's tip, where it did and was of these very *entries*. Raises LockLost, DependencyDown."""
@@ -114,8 +166,8 @@ class Journal:
         if found.tip != self._tip:
             if [one.nonce for one in news] != [one.nonce for one in records]:
                 who = f"{news[-1].holder} ({news[-1].kind} at {news[-1].at})" if news else "somebody"
-                raise LockLost(
-                    f"the lock of {self.group} was lost to {who}", changed="nothing since; no further effect follows", next_step="bennu rotate status"
+                raise self.overtaken(
+                    LockLost(f"the lock of {self.group} was lost to {who}", changed="nothing since; no further effect follows", next_step="bennu rotate status")
                 )
             before = self.standing
             self._tip, self._records = found.tip, list(found.records)
@@ -159,7 +211,7 @@ class Journal:
             kind=entry.kind,
             rotation=self.rotation,
             epoch=self.epoch,
-            at=self._clock.wall().isoformat(timespec="milliseconds"),
+            at=self.clock.wall().isoformat(timespec="milliseconds"),
             nonce=secrets.token_hex(8),
             holder=self.holder.name,
             state=standing.state if entry.state is None else entry.state,

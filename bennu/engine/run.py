@@ -72,14 +72,18 @@ class Engine:
         """Leave the forward list and go back to the source, from wherever it stands."""
         yield from self._alarmed(self._answered(self._back()))
 
+    def abort(self) -> Iterator[Progress]:
+        """Bring the state that a dead holder left to safety, and end as it would have where it was asked to."""
+        yield from self._alarmed(self._turned(self.runbook.phase(self.state), StopAsked("abort", self.lookout.journal.holder.name)))
+
     def _alarmed(self, run: Iterator[Progress]) -> Iterator[Progress]:
         """Whatever a run stumbles over once the alarm was rung is its consequence: the alarm is how it ends."""
         for line in self.lookout.journal.told:
             yield Progress(Mark.WARN, self.state, text=line)
         try:
             yield from run
-        except LockLost:
-            raise
+        except LockLost as lost:
+            raise self.lookout.journal.overtaken(lost) from lost
         except BennuError as error:
             if self.lookout.alarm.error not in (None, error):
                 raise self.lookout.alarm.error from error

@@ -51,6 +51,15 @@ class Checkpoint(Protocol):
     def exclusive(self, group: Group) -> AbstractContextManager[None]:
         """The file lock between processes of this machine; LockHeld at once if taken, naming the pid. Raises UsageError for what is no plain file of the user's own, StoppedSafe if the disk refuses."""
 
+    def sighted(self, group: Group, tip: str, boot_s: float) -> float:
+        """This machine sees the remote's journal at *tip* now (*boot_s*, the clock's boot time). Since when it has seen that one, by the same clock; begun anew with each other tip and each boot.
+
+        What cannot be kept is forgotten: that makes the answer later, never earlier.
+        """
+
+    def machine(self) -> str:
+        """A name for this machine and this state directory, the same for as long as both last: whoever has it shares the file lock. Raises StoppedSafe if the disk refuses."""
+
     def save_dump(self, name: str, content: Iterable[bytes]) -> Dump:
         """Keep a file (0600) beside the checkpoints, for what must not be lost, and one that ``sha256sum -c`` reads. Whole or not at all. Raises StoppedSafe if the disk refuses."""
 

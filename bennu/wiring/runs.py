@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 
+from bennu.core.holding import held, where
+from bennu.core.standing import folded
 from bennu.core.states import State
 from bennu.engine import cleanup, lock
 from bennu.engine.endings import left_alone
@@ -13,7 +15,7 @@ from bennu.engine.lookout import Lookout
 from bennu.engine.run import Engine
 from bennu.engine.runbook import Runbook
 from bennu.engine.turns import Counters, StopFlag, Wishes
-from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, UsageError
+from bennu.errors import BennuError, GateRefused, Interrupted, LockHeld, LockLost, UsageError
 from bennu.phases import disaster, rollback
 from bennu.phases.aftermath import target_silent, writes_astray
 from bennu.phases.base import Rotation
@@ -44,10 +46,41 @@ def wishes(
 RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat, disaster.steps, writes_astray, target_silent)
 
 
+@dataclass(frozen=True)
+class Over:
+    """A lock to be taken from its holder, by its id (empty: none). ``force``: also from one whose last heartbeat is young. ``tell`` takes a line for whoever waits."""
+
+    id: str = ""
+    force: bool = False
+    tell: Callable[[str], None] = lambda line: None
+
+    def patience(self, here: Session, stop: StopFlag | None, command: str) -> lock.Patience:
+        """How long its holder must have been silent, by the group's policy; a signal ends the watch."""
+        return lock.Patience(here.policy.heartbeat_s, here.policy.poll_s, self.force, self.tell, lambda: _unless_stopped(stop, command))
+
+
+@contextmanager
+def alone(here: Session) -> Iterator[None]:
+    """This machine's file lock. Raises LockHeld at once where another process has it, with what its checkpoint says of it: nobody asks a network."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(here.systems.checkpoint.exclusive(here.group))
+        except LockHeld as taken:
+            known = None
+            with suppress(BennuError):
+                known = here.systems.checkpoint.load(here.group)
+            standing = folded(known.records) if known else None
+            if standing is not None and standing.lock is not None:
+                state = f"rotation {standing.rotation} is open in {where(standing)}, {held(standing, here.systems.clock.wall())}"
+                raise LockHeld(f"{taken.message}: {state}", next_step=f"{taken.next_step}, 'bennu rotate abort' stops it") from None
+            raise
+        yield
+
+
 @contextmanager
 def started(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | None = None) -> Iterator[Engine]:
     """Begin a rotation: file lock, journal, engine. Raises Interrupted where *stop* was set before the lock was taken."""
-    with here.systems.checkpoint.exclusive(here.group):
+    with alone(here):
         opening = lock.Opening(rotation.source, rotation.target, rotation.ticket, tuple((name, "true") for name in sorted(rotation.options)))
         _unless_stopped(stop, "bennu rotate start")
         lock.begin(here.journal, opening)
@@ -56,14 +89,14 @@ def started(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | 
 
 
 @contextmanager
-def resumed(here: Session, wanted: Wishes, stop: StopFlag | None = None, *, take_over: str = "") -> Iterator[Engine]:
-    """Go on with the open rotation. Raises GateRefused where none is open, Interrupted as ``started`` does."""
-    with here.systems.checkpoint.exclusive(here.group):
+def resumed(here: Session, wanted: Wishes, stop: StopFlag | None = None, *, over: Over = Over()) -> Iterator[Engine]:
+    """Go on with the open rotation, *over* whose lock it may be. Raises GateRefused where none is open, LockHeld, Interrupted as ``started`` does."""
+    with alone(here):
         standing = lock.fresh(here.journal)
         if not standing.open and not (standing.rotation and standing.begun and not standing.ended):
             raise GateRefused("no rotation is open", next_step="'bennu rotate start' begins one")
         _unless_stopped(stop, "bennu rotate resume")
-        standing = lock.take(here.journal, over=take_over)
+        standing = lock.take(here.journal, over=over.id, patience=over.patience(here, stop, "bennu rotate resume"))
         with _or_let_go(here):
             rotation = here.rotation(standing)
         if "keep-source" in rotation.options:
@@ -75,7 +108,7 @@ def resumed(here: Session, wanted: Wishes, stop: StopFlag | None = None, *, take
 @contextmanager
 def cleaning(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | None = None) -> Iterator[Engine]:
     """Take a warm cluster down, as a rotation of its own that begins in DRAINING."""
-    with here.systems.checkpoint.exclusive(here.group):
+    with alone(here):
         opening = lock.Opening(rotation.source, rotation.target, "", tuple((name, "true") for name in sorted(rotation.options)))
         _unless_stopped(stop, "bennu rotate cleanup")
         lock.begin(here.journal, opening)

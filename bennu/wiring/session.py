@@ -11,7 +11,7 @@ import re
 import secrets
 import socket
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ from pathlib import Path
 from bennu.core import fsm
 from bennu.core.clusters import Colour, Group, RotationId
 from bennu.core.disaster import BESIDE, GONE, given_up_before
+from bennu.core.holding import held, is_ours, ways, where
 from bennu.core.plan import Plan
 from bennu.core.policy import Policy, named, overridden
 from bennu.core.standing import Standing
@@ -30,7 +31,7 @@ from bennu.engine.journal import Holder, Journal
 from bennu.engine.preview import planned
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
-from bennu.errors import BennuError, DependencyDown, GateRefused, LockHeld, UsageError
+from bennu.errors import BennuError, DependencyDown, GateRefused, LockHeld, StoppedSafe, UsageError
 from bennu.manifests import ingress_routing, tree
 from bennu.phases import authority_history, disaster, preflight, survey, warm_directory
 from bennu.phases.authority_history import History
@@ -104,7 +105,10 @@ class Session:
     @cached_property
     def journal(self) -> Journal:
         """The group's journal, with our own pen."""
-        holder = Holder(f"{getpass.getuser()}@{socket.gethostname()}", os.getpid())
+        machine = ""
+        with suppress(StoppedSafe):  # whoever only looks needs no name; who writes finds the full disk before the first effect
+            machine = self.systems.checkpoint.machine()
+        holder = Holder(f"{getpass.getuser()}@{socket.gethostname()}", os.getpid(), machine)
         return Journal(self.systems.repository, self.systems.checkpoint, self.systems.clock, self.group, holder)
 
     # What stands
@@ -187,13 +191,7 @@ class Session:
 
     def preflight(self, rotation: Rotation) -> None:
         """What ``start`` refuses on. Raises LockHeld (4), UsageError (2), DependencyDown (8), GateRefused (3)."""
-        standing = lock.fresh(self.journal)
-        if standing.open:
-            who = f"held by {standing.lock.holder} since {standing.lock.since}" if standing.lock else "held by nobody"
-            raise LockHeld(
-                f"rotation {standing.rotation} is open in {standing.state} ({standing.status}), {who}",
-                next_step="'bennu rotate resume' or 'bennu rotate rollback'",
-            )
+        lock.free(self.journal)
         pattern = self.settings.repository.require.ticket if self.settings.repository.require else None
         _ticket(rotation.ticket, pattern, needed=True)
         for finding in preflight.examined(self.world(rotation)):
@@ -220,7 +218,7 @@ class Session:
             fsm.advance(standing.state, Event.DISASTER)
         if self.holder_lives(standing) and standing.lock is not None and take_over != standing.lock.id:
             raise LockHeld(
-                f"{standing.rotation} is held by {standing.lock.holder}, last seen {standing.heartbeat}",
+                f"rotation {standing.rotation} is open in {where(standing)}, {held(standing, self.systems.clock.wall())}",
                 next_step=f"'bennu rotate abort' has that holder stop; if it is dead, add --take-over {standing.lock.id}",
             )
 
@@ -308,7 +306,7 @@ class Session:
         """Whether somebody holds the group: another machine by the journal, this machine by its file lock."""
         if standing.lock is None:
             return False
-        if standing.lock.holder != self.journal.holder.name:
+        if not is_ours(standing.lock, self.journal.holder.name, self.journal.holder.machine):
             return True
         try:
             with self.systems.checkpoint.exclusive(self.group):
@@ -348,7 +346,7 @@ class Session:
         raise DependencyDown(
             f"the holder did not answer within {limit:.0f} s",
             changed=f"the request '{verb}' stands for {rotation}: whoever drives it next takes it up",
-            next_step="'bennu rotate status' shows when it was last seen",
+            next_step=f"'bennu rotate status' shows its heartbeat; {ways(self.standing())}",
         )
 
     def watched(self, engine: Engine) -> AbstractContextManager[Engine]:

@@ -24,7 +24,7 @@ from bennu.engine import lock
 from bennu.engine.journal import Entry, Holder
 from bennu.engine.run import Engine
 from bennu.ports.redis import Address, Observation
-from bennu.wiring import resumed
+from bennu.wiring import Over, resumed
 from tests.faults.stage import POLICY as NUMBERS
 from tests.faults.stage import Case, Server
 from tests.sim.pilot import ANN, AUTO, POLICY, Outcome, Pilot, WatchedClock, entered, until
@@ -128,7 +128,7 @@ class Whole:
 
         @contextmanager
         def opening() -> Iterator[Engine]:
-            with resumed(pilot.session, AUTO, take_over=held.id if held and held.holder != holder.name else "") as engine:
+            with resumed(pilot.session, AUTO, over=Over(held.id if held and held.holder != holder.name else "", force=True)) as engine:
                 engines.append(engine)
                 if stopped:
                     engine.lookout.stop.set(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -25,8 +26,8 @@ POINTS = {
 }
 
 
-def killed(here: Rehearsal, verb: str, point: str) -> None:
-    options = ["--yes"] if verb == "start" else []
+def killed(here: Rehearsal, verb: str, point: str, *more: str) -> None:
+    options = ["--yes"] if verb == "start" else more
     with here.second_terminal("rotate", verb, "--no-input", "--auto-promote", *options) as run:
         run.until_says(POINTS[point])
         run.kill()
@@ -41,10 +42,14 @@ def killed(here: Rehearsal, verb: str, point: str) -> None:
 def test_a_rotation_killed_three_times_ends_whole(tmp_path: Path, points: tuple[str, ...]) -> None:
     with rehearsal(tmp_path) as here:
         killed(here, "start", points[0])
-        # Another laptop: only the repository is left. It is the same user and host here, so that nothing needs taking over.
+        # Another laptop: only the repository is left. Of the same user and host's name, and another machine all the same.
         shutil.rmtree(tmp_path / "state")
-        for point in points[1:]:
-            killed(here, "resume", point)
+        refused = here.bennu("rotate", "resume", "--no-input")
+        lock = json.loads(here.bennu("unlock", "-o", "json").out)["lock"]["id"]
+        assert refused.code == 4
+        assert f"rotate resume --take-over {lock}" in refused.err
+        killed(here, "resume", points[1], "--take-over", lock, "--force")
+        killed(here, "resume", points[2])
         assert here.traffic_flows()
         said = here.bennu("rotate", "resume", "--no-input", "--auto-promote")
         assert said.code == 0, said.err

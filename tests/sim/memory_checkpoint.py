@@ -20,6 +20,8 @@ class MemoryDisk:
     files: dict[str, tuple[str, str]] = field(default_factory=dict)
     dumps: dict[str, bytes] = field(default_factory=dict)
     locks: dict[str, int] = field(default_factory=dict)
+    sights: dict[str, tuple[str, float]] = field(default_factory=dict)
+    machine: str = ""
     full: bool = False
     takes: int = 1 << 30  # writes, then it is full
     free: int = 1 << 40
@@ -57,6 +59,18 @@ class MemoryCheckpoint:
     def died(self) -> None:
         """This process is gone; what it had locked is free."""
         self.disk.locks = {group: pid for group, pid in self.disk.locks.items() if pid != self.pid}
+
+    def sighted(self, group: Group, tip: str, boot_s: float) -> float:
+        seen, since = self.disk.sights.get(str(group), ("", 0.0))
+        if seen != tip or since > boot_s:
+            since = boot_s
+        if not self.disk.full:
+            self.disk.sights[str(group)] = tip, since
+        return since
+
+    def machine(self) -> str:
+        self.disk.machine = self.disk.machine or f"m{id(self.disk):x}"
+        return self.disk.machine
 
     def save_dump(self, name: str, content: Iterable[bytes]) -> Dump:
         self._writable()

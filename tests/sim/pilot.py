@@ -24,7 +24,7 @@ from bennu.phases.base import Rotation
 from bennu.phases.single_master import MasterWatch
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.repository import Request
-from bennu.wiring import Options, Session, cleaning, resumed, started
+from bennu.wiring import Options, Over, Session, cleaning, resumed, started
 from bennu.wiring.systems import Built
 from bennu.wiring.watching import looks, raised, staying
 from tests.sim import fleet
@@ -174,14 +174,14 @@ class Pilot:
         self.session.preflight(rotation)
         return self._driven(started(self.session, rotation, wishes))
 
-    def resume(self, wishes: Wishes = AUTO, *, take_over: str = "") -> Outcome:
-        """``rotate resume``; also what ``promote`` does where no holder lives (``Wishes(promote=True)``)."""
-        return self._driven(resumed(self.session, wishes, take_over=take_over))
+    def resume(self, wishes: Wishes = AUTO, *, take_over: str = "", force: bool = True) -> Outcome:
+        """``rotate resume``; also what ``promote`` does where no holder lives (``Wishes(promote=True)``). By force unless a test waits: a holder that is taken over in mid-step is the harder case."""
+        return self._driven(resumed(self.session, wishes, over=Over(take_over, force)))
 
     def rollback(self, *, take_over: str = "", accept_loss: bool = False) -> Outcome:
         """``rotate rollback`` where no holder lives."""
         self.session.refuse_rollback(self.session.standing())
-        return self._driven(resumed(self.session, Wishes(accept_loss=accept_loss), take_over=take_over), back=True)
+        return self._driven(resumed(self.session, Wishes(accept_loss=accept_loss), over=Over(take_over, force=True)), back=True)
 
     def begun(self, rotation: Rotation, wishes: Wishes) -> Outcome:
         """``rotate start`` of a rotation that was judged otherwise than by the preflight."""

@@ -51,10 +51,15 @@ def struck(state: State, nth: int, folder: Path, *, whole: bool) -> str:
     said = any(ALONE in progress.text for progress in outcome.progress if progress.mark is Mark.WARN)
     if isinstance(outcome.error, StoppedSafe):
         assert outcome.code == 5, outcome
-        # The first save comes before the lock: until then it is still that of the holder who died.
-        assert outcome.standing.lock is None or "fsync-folder" not in disk.calls[: nth - 1], "Git took the release"
+        # The sighting of the journal and the first save come before the lock: until then it is still that of the holder who died.
+        assert outcome.standing.lock is None or disk.calls[: nth - 1].count("fsync-folder") < 2, "Git took the release"
         if state.number < State.SWITCHOVER_LOCKED.number:
             assert world.writable() == ["blue"]
+    elif disk.calls[: nth - 1].count("fsync-folder") < 1:
+        # Since when the journal stands still was not kept, which makes a take-over wait for longer.
+        assert not set(disk.failed) & {"flock", "truncate"}
+        assert len(disk.failed) == 1
+        assert isinstance(outcome.error, Killed) or outcome.error is None
     else:
         assert state is State.SWITCHOVER_LOCKED, f"{outcome} went on without its checkpoint"
         assert said or disk.failed == ["unlink"]

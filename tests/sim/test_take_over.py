@@ -19,7 +19,7 @@ from bennu.errors import DependencyDown, LockLost, StoppedSafe
 from bennu.phases.base import Effect, Step
 from bennu.phases.rollback import Swapped
 from bennu.phases.switchover_locked import GiveUp
-from bennu.wiring import resumed
+from bennu.wiring import Over, resumed
 from tests.sim.pilot import ANN, AUTO, BOB, Outcome, Pilot, at_rest, entered, fresh_take
 from tests.sim.seams import Taps
 from tests.sim.test_disaster import dead
@@ -43,7 +43,7 @@ def signalled(world: Universe, *, back: bool = False) -> Outcome:
 
     @contextmanager
     def opening() -> Iterator[Engine]:
-        with resumed(pilot.session, AUTO, take_over=lock.id if lock else "") as engine:
+        with resumed(pilot.session, AUTO, over=Over(lock.id if lock else "", force=True)) as engine:
             engine.lookout.stop.set(2)
             yield engine
 
@@ -68,7 +68,7 @@ def given_up(world: Universe, step: Step | None = None) -> tuple[Effect, list[st
     taps = Taps(reads=True)
     pilot = Pilot(world, BOB, taps=taps)
     lock = pilot.session.standing().lock
-    with resumed(pilot.session, AUTO, take_over=lock.id if lock else "") as engine:
+    with resumed(pilot.session, AUTO, over=Over(lock.id if lock else "", force=True)) as engine:
         del taps.calls[:]
         found = (step or GiveUp()).act(engine.as_of_now(), Notes(engine))
         engine.lookout.journal.append(Entry(Kind.DONE, step=GiveUp.id, data=found.facts))

@@ -295,3 +295,50 @@ def test_a_child_process_does_not_keep_the_lock(tmp_path: Path) -> None:
             pass
     finally:
         child.communicate(b"")
+
+
+def test_a_machine_remembers_since_when_it_has_seen_a_journal_stand(two: tuple[Checkpoint, Checkpoint]) -> None:
+    assert two[0].sighted(GROUP, "tip-1", 100.0) == 100.0
+    assert two[1].sighted(GROUP, "tip-1", 130.0) == 100.0, "what another process of this machine saw counts"
+    assert two[1].sighted(OTHER, "tip-1", 130.0) == 130.0
+    assert two[0].sighted(GROUP, "tip-2", 140.0) == 140.0
+    assert two[0].sighted(GROUP, "tip-1", 150.0) == 150.0
+    assert two[1].sighted(GROUP, "tip-1", 20.0) == 20.0, "no time of another boot is believed"
+
+
+def test_all_processes_of_a_machine_have_one_name_for_it(two: tuple[Checkpoint, Checkpoint]) -> None:
+    assert two[0].machine() == two[1].machine() == two[0].machine() != ""
+
+
+def test_two_state_directories_are_two_machines_since_they_share_no_lock(tmp_path: Path) -> None:
+    assert FileCheckpoint(tmp_path / "one").machine() != FileCheckpoint(tmp_path / "two").machine()
+
+
+def test_what_a_machine_is_told_by_is_nobody_elses_to_read_or_to_give(tmp_path: Path) -> None:
+    FileCheckpoint(tmp_path).machine()
+    file = tmp_path / "checkpoints" / "machine"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() not in FileCheckpoint(tmp_path).machine()
+    assert [one.name for one in file.parent.iterdir()] == ["machine"]
+    file.unlink()
+    file.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="symlink"):
+        FileCheckpoint(tmp_path).machine()
+
+
+def test_a_sight_that_was_damaged_or_cannot_be_kept_begins_anew(tmp_path: Path) -> None:
+    FileCheckpoint(tmp_path).sighted(GROUP, "tip-1", 100.0)
+    file = tmp_path / "checkpoints" / "prod.us-east-1.seen"
+    for damage in ("", "{", "[]", '{"tip": "tip-1"}', '{"tip": "tip-1", "boot": 1, "since_s": "x"}'):
+        file.write_text(damage)
+        assert FileCheckpoint(tmp_path).sighted(GROUP, "tip-1", 200.0) == 200.0
+    (tmp_path / "no-folder").write_text("")
+    assert FileCheckpoint(tmp_path / "no-folder").sighted(GROUP, "tip-1", 300.0) == 300.0
+
+
+def test_a_sight_of_another_boot_is_forgotten(tmp_path: Path) -> None:
+    FileCheckpoint(tmp_path).sighted(GROUP, "tip-1", 100.0)
+    file = tmp_path / "checkpoints" / "prod.us-east-1.seen"
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "boot": "another"}))
+    assert FileCheckpoint(tmp_path).sighted(GROUP, "tip-1", 200.0) == 200.0

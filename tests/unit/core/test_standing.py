@@ -92,8 +92,8 @@ def test_a_rotation_that_was_opened_is_known_by_all_that_its_first_records_say()
     assert (standing.source, standing.target) == (Colour.BLUE, Colour.GREEN)
     assert (standing.ticket, standing.started_by, standing.begun) == ("CHG0000001", "ada@laptop", "T001")
     assert standing.options == {"keep-source": "true"}
-    assert standing.lock == Lock("nonce-0", "ada@laptop", "T000", 1)
-    assert standing.heartbeat == "T000"
+    assert standing.lock == Lock("nonce-0", "ada@laptop", "T000", 1, pid="17")
+    assert standing.heartbeat == "T001", "whatever a holder writes proves that it lives"
     assert not standing.open, "it opens with its first state"
 
 
@@ -179,7 +179,7 @@ def test_a_take_over_names_the_new_holder_and_raises_the_epoch() -> None:
     done = pen.standing().done
     lock = pen.take_over("grace@desk")
     standing = pen.standing()
-    assert standing.lock == Lock(lock.nonce, "grace@desk", lock.at, 2)
+    assert standing.lock == Lock(lock.nonce, "grace@desk", lock.at, 2, pid="23")
     assert standing.epoch == 2
     assert standing.done == done, "what was done stays done"
     assert standing.started_by == "ada@laptop"
