@@ -4,11 +4,58 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-# CLOCK_BOOTTIME counts a laptop's sleep, CLOCK_MONOTONIC does not (PEP 418). macOS has no BOOTTIME; its CLOCK_MONOTONIC_RAW stops in sleep, so there a jump
-# between wall and boot time is all that tells.
+# Time that counts a laptop's sleep. On Linux that is CLOCK_BOOTTIME, since CLOCK_MONOTONIC stops there (PEP 418). macOS has no BOOTTIME; its CLOCK_MONOTONIC goes on while the system is
+# asleep (clock_gettime(3); what stops is CLOCK_UPTIME_RAW, which Python's time.monotonic() reads there).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_BEAT_S = 1.0
+_LAPSE_S = 5.0  # between two beats: no scheduler explains that, and a take-over waits longer than this for a heartbeat
+
+
+class Pulse:
+    """Whether the process runs: a thread that looks at the clocks once a second. Where it could not, or the two clocks moved apart, the process stood still (suspend, SIGSTOP, a paused virtual
+    machine), or the clock was set. Whoever asks looks, too: after a wake the thread may come second.
+
+    *now* gives boot and wall time in seconds.
+    """
+
+    def __init__(self, now: Callable[[], tuple[float, float]]) -> None:
+        self._now, self._lock, self._lapsed, self._beating = now, threading.Lock(), 0.0, False
+        self._boot, self._wall = now()
+
+    def lapsed(self) -> float:
+        """Seconds that have passed unseen, up to now; only grows."""
+        with self._lock:
+            boot, wall = self._now()
+            passed, elsewhere = boot - self._boot, wall - self._wall
+            # A virtual machine that was paused may find its boot clock where it was, and only the wall clock moved on.
+            unseen = max(passed, abs(elsewhere - passed))
+            self._lapsed += unseen if unseen > _LAPSE_S else 0.0
+            self._boot, self._wall = boot, wall
+            return self._lapsed
+
+    def beat(self) -> None:
+        """Have the thread look from now on."""
+        with self._lock:
+            if self._beating:
+                return
+            self._beating = True
+            self._boot, self._wall = self._now()
+        threading.Thread(target=self._beats, name="bennu-pulse", daemon=True).start()
+
+    def _beats(self) -> None:
+        never = threading.Event()
+        while not never.wait(_BEAT_S):
+            self.lapsed()
+
+
+def _both() -> tuple[float, float]:
+    return time.clock_gettime(_CLOCK), time.time()
+
+
+_PULSE = Pulse(_both)  # the process has one
 
 
 class SystemClock:
@@ -24,6 +71,11 @@ class SystemClock:
     def boot(self) -> float:
         """See the port."""
         return time.clock_gettime(_CLOCK)
+
+    def lapsed(self) -> float:
+        """See the port."""
+        _PULSE.beat()
+        return _PULSE.lapsed()
 
     def wait(self, seconds: float) -> bool:
         """See the port."""

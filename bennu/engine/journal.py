@@ -158,13 +158,22 @@ class Journal:
         """After a push of unknown outcome: whether the lock is ours still, and whether that push arrived. The branch's tip, where it did and was of these very *entries*. Raises LockLost, DependencyDown."""
         assert self._unheard is not None  # noqa: S101  # narrows
         waiting, records = self._unheard
+        arrived = self._looked(records)
+        return self._repository.head() if arrived and entries == waiting else None
+
+    def reread(self) -> None:
+        """Read the lock again, and write nothing. Raises LockLost where anybody else has written since, DependencyDown."""
+        self._looked(self._unheard[1] if self._unheard is not None else [])
+
+    def _looked(self, pushed: list[Record]) -> bool:
+        """Fetch. Whether *pushed*, of which nobody knew whether it arrived, is what the remote has beyond our tip. Raises LockLost where it has anything else, DependencyDown."""
         problem = self._repository.fetch(limit_s=LOOK_S).problem
         if problem:
             raise DependencyDown(problem, next_step="bennu rotate resume")
         found = self._repository.journal(self.group)
         news = found.records[len(self._records) :]
         if found.tip != self._tip:
-            if [one.nonce for one in news] != [one.nonce for one in records]:
+            if not pushed or [one.nonce for one in news] != [one.nonce for one in pushed]:
                 who = f"{news[-1].holder} ({news[-1].kind} at {news[-1].at})" if news else "somebody"
                 raise self.overtaken(
                     LockLost(f"the lock of {self.group} was lost to {who}", changed="nothing since; no further effect follows", next_step="bennu rotate status")
@@ -173,7 +182,7 @@ class Journal:
             self._tip, self._records = found.tip, list(found.records)
             self._copied(before)
         self._unheard = None
-        return self._repository.head() if news and entries == waiting else None
+        return bool(news)
 
     def recopied(self) -> None:
         """Make this machine's copy anew from Git, before anything is begun: what is damaged is said, and a disk that takes nothing is found here. Raises StoppedSafe, UsageError, DurableStateError."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bennu.engine.journal import Journal
 from bennu.engine.turns import Alarm, Counters, StopFlag
+from bennu.engine.wake import Wake
 from bennu.ports.repository import RequestBox
 
 
@@ -17,4 +18,5 @@ class Lookout:
     box: RequestBox
     stop: StopFlag
     counters: Counters
+    wake: Wake
     alarm: Alarm = field(default_factory=Alarm)

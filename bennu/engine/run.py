@@ -6,7 +6,8 @@ It knows phases and steps only by their base, systems only by their ports, and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from bennu.core import fsm
@@ -21,29 +22,17 @@ from bennu.core.verdict import opened
 from bennu.engine.endings import ending
 from bennu.engine.journal import Entry, Uncopied
 from bennu.engine.lookout import Lookout
+from bennu.engine.notes import Notes
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.requests import PROMOTED, answer_recorded, verdict
 from bennu.engine.runbook import Runbook, commit_message
 from bennu.engine.silence import written
 from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Wishes
-from bennu.engine.wait import asked, at_safe_point, keep_watch, look_around, until_open
+from bennu.engine.wait import asked, at_safe_point, keep_watch, look_around, until_open, woken
+from bennu.engine.wake import Slept
 from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, Paused, RolledBack, StoppedSafe
 from bennu.phases.base import Effect, GateStep, Phase, Step, StepAborted, World
 from bennu.ports.repository import Change
-
-
-@dataclass
-class _Pen:
-    """What a step writes with; ``intend`` is a swap of its own."""
-
-    engine: Engine
-    step: Step
-
-    def tell(self, line: str) -> None:
-        self.engine.talk(Progress(Mark.TALK, self.engine.state, step=self.step.id, title=self.step.title, text=line))
-
-    def intend(self, facts: Mapping[str, str]) -> None:
-        self.engine.lookout.journal.append(Entry(Kind.INTENT, step=self.step.id, data=facts))
 
 
 @dataclass
@@ -274,7 +263,17 @@ class Engine:
     # One step
 
     def _one(self, step: Step, phase: Phase) -> Iterator[Progress]:
-        phase = replace(phase, atomic=self._begun(phase))
+        """From its beginning, as often as the machine sleeps meanwhile: a step that was caught in its middle remembers nothing."""
+        pristine = deepcopy(step)
+        while True:
+            try:
+                yield from self._through(step, replace(phase, atomic=self._begun(phase)))
+                return
+            except Slept:
+                woken(self._now(), phase, self.lookout)
+                step = deepcopy(pristine)
+
+    def _through(self, step: Step, phase: Phase) -> Iterator[Progress]:
         self.lookout.alarm.answer()
         at_safe_point(phase, self.lookout.stop)
         world, clock = self._now(), self.world.systems.clock
@@ -299,7 +298,7 @@ class Engine:
     def _acted(self, step: Step, world: World, phase: Phase) -> tuple[Effect, str]:
         if not isinstance(step, GateStep):
             self._write(Entry(Kind.INTENT, step=step.id), phase=phase)
-        effect = step.act(world, _Pen(self, step))
+        effect = step.act(world, Notes(self.lookout, lambda line: self._said(step, line), step.id))
         if effect.commit is None:
             return effect, ""
         message = commit_message(world, step, effect.commit)
@@ -373,12 +372,19 @@ class Engine:
         self._note(Status.PAUSED, reason)
         clock, begin = self.world.systems.clock, self.world.systems.clock.boot()
         vigil = phase.vigil(self._now())
-        while not look_around(self._now(), phase, self.lookout, awaiting=reason, waiting=True):
+        while not self._looked_around(phase, reason):
             seen = opened("") if vigil is None else asked(vigil, self._now())
             if seen.failed:
                 raise GateFailed(seen.reason)
             yield Progress(Mark.PAUSED, phase.state, Status.PAUSED, text=reason, elapsed_s=clock.boot() - begin, figures=dict(seen.figures))
             clock.wait(self.world.policy.poll_s)
+
+    def _looked_around(self, phase: Phase, reason: str) -> bool:
+        while True:
+            try:
+                return look_around(self._now(), phase, self.lookout, awaiting=reason, waiting=True)
+            except Slept:
+                woken(self._now(), phase, self.lookout)
 
     def _pause(self, phase: Phase, reason: str) -> Iterator[Progress]:
         """End the process here; nobody watches afterwards, so traffic goes back first (design §5)."""
@@ -393,6 +399,9 @@ class Engine:
 
     # Records
 
+    def _said(self, step: Step, line: str) -> None:
+        self.talk(Progress(Mark.TALK, self.state, step=step.id, title=step.title, text=line))
+
     def as_of_now(self) -> World:
         """The world with what the journal says now; safe to ask from another thread."""
         journal = self.lookout.journal
@@ -405,6 +414,10 @@ class Engine:
     def _write(self, *entries: Entry, change: Change | None = None, phase: Phase | None = None) -> str:
         """Record; while Git is silent, with *phase* kept in sight (none: what it would turn to is what is being done)."""
         watched = phase or self._quiet(self.state)
+        if phase is not None:
+            self.lookout.wake.check()
+        elif self.lookout.wake.slept:
+            woken(self._now(), watched, self.lookout)
         return written(self.lookout, self.world, *entries, change=change, meanwhile=lambda: keep_watch(self._now(), watched, self.lookout))
 
     def _note(self, status: Status, reason: str, direction: Direction | None = None) -> None:

@@ -6,6 +6,7 @@ S6 is left out: there a silence is decided at once, by what has been done so far
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from bennu.core.states import State
 from bennu.engine.journal import Entry
@@ -14,11 +15,13 @@ from bennu.errors import DependencyDown
 from bennu.phases.base import World
 from bennu.ports.repository import Change
 
+T = TypeVar("T")
 
-def unheard(lookout: Lookout, world: World, error: DependencyDown) -> None:
-    """A try went unanswered: say when the next one is due. Raises DependencyDown past the limit, and at once in S6."""
+
+def unheard(lookout: Lookout, world: World, error: DependencyDown, *, holds: bool = False) -> None:
+    """A try went unanswered: say when the next one is due. Raises DependencyDown past the limit, and at once in S6 (unless it *holds* there, too)."""
     silence, state, now = lookout.counters.silence, lookout.journal.standing.state, world.systems.clock.boot()
-    if state is State.SWITCHOVER_LOCKED:
+    if state is State.SWITCHOVER_LOCKED and not holds:
         raise error
     limit = world.policy.git_silence_s
     if silence.since is None:
@@ -40,15 +43,20 @@ def heard(lookout: Lookout, world: World) -> None:
 
 def written(lookout: Lookout, world: World, *entries: Entry, change: Change | None = None, meanwhile: Callable[[], None]) -> str:
     """Append to the journal, however often it takes within the limit; *meanwhile* is called between two tries, and ends them by what it raises."""
+    return until_heard(lookout, world, lambda: lookout.journal.append(*entries, change=change), meanwhile=meanwhile)
+
+
+def until_heard(lookout: Lookout, world: World, tried: Callable[[], T], *, meanwhile: Callable[[], None], holds: bool = False) -> T:
+    """What *tried* gives, called again while the remote is silent, as ``written`` does."""
     clock = world.systems.clock
     while True:
         try:
-            commit = lookout.journal.append(*entries, change=change)
+            found = tried()
         except DependencyDown as error:
-            unheard(lookout, world, error)
+            unheard(lookout, world, error, holds=holds)
         else:
             heard(lookout, world)
-            return commit
+            return found
         while (left := lookout.counters.silence.again_at - clock.boot()) > 0:
             meanwhile()
             clock.wait(min(left, world.policy.poll_s))

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from bennu.core.invariants import split_brain_protection
 from bennu.core.record import Kind
 from bennu.core.states import State
+from bennu.core.switchover import HAND_OVER, announced
 from bennu.core.verdict import Answer, Verdict, failed, opened, unknown
 from bennu.engine.journal import LOOK_S, Entry
 from bennu.engine.lookout import Lookout
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.requests import taken_up
-from bennu.engine.silence import heard, unheard
+from bennu.engine.silence import heard, unheard, until_heard
 from bennu.engine.turns import Counters, GateFailed, Inconclusive, OutOfTime, StopFlag
 from bennu.errors import DependencyDown, Interrupted
 from bennu.phases.base import Monitor, Phase, Step, World
@@ -31,10 +32,12 @@ def asked(step: Step, world: World) -> Verdict:
 
 
 def until_open(step: Step, world: World, phase: Phase, lookout: Lookout, *, timeout_s: float) -> Iterator[Progress]:
-    """Poll the gate until it opens. Raises GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Interrupted."""
+    """Poll the gate until it opens. Raises GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Interrupted, Slept."""
     clock = world.systems.clock
     begin = clock.boot()
     while True:
+        # Before the deadline is looked at: nobody was there to see the gate open.
+        lookout.wake.check()
         verdict = asked(step, world)
         if verdict.is_open:
             yield Progress(
@@ -57,7 +60,8 @@ def until_open(step: Step, world: World, phase: Phase, lookout: Lookout, *, time
 
 
 def look_around(world: World, phase: Phase, lookout: Lookout, *, awaiting: str, waiting: bool = False) -> bool:
-    """Once between two polls: the alarm, monitors, signals, requests, heartbeat. True if a ``promote`` was taken up. May raise any Turn, Interrupted, or what the alarm says."""
+    """Once between two polls: the alarm, monitors, signals, requests, heartbeat. True if a ``promote`` was taken up. May raise any Turn, Interrupted, Slept, or what the alarm says."""
+    lookout.wake.check()
     keep_watch(world, phase, lookout)
     promoted = taken_up(world, phase, lookout, waiting=waiting)
     _heartbeat(world, lookout, awaiting)
@@ -77,6 +81,28 @@ def at_safe_point(phase: Phase, stop: StopFlag) -> None:
     if stop.number and not phase.atomic:
         raise Interrupted(
             stop.number, f"stopped by signal {stop.number} in {phase.state}", changed="the journal has every step", next_step="bennu rotate resume"
+        )
+
+
+def woken(world: World, phase: Phase, lookout: Lookout) -> None:
+    """After a sleep: read the lock again. A laptop that wakes up finds its network some seconds later, so that a silent remote is waited for in any state. Raises LockLost, Interrupted,
+    DependencyDown past the limit, and OutOfTime where a switchover that was not announced slept for too long: what it was begun on is old.
+    """
+
+    def meanwhile() -> None:
+        lookout.alarm.answer()
+        at_safe_point(phase, lookout.stop)
+
+    slept = until_heard(lookout, world, lambda: lookout.wake.answered(lookout.journal), meanwhile=meanwhile, holds=True)
+    lookout.counters.silence.tell(
+        f"{slept:.0f} s went by unseen (sleep, a stopped process, or a clock that was set): the lock is still ours, and what holds is read again"
+    )
+    # What the monitors missed right after the wake was this machine's own network.
+    lookout.counters.missed.clear()
+    standing, limit = lookout.journal.standing, world.policy.switchover_timeout_s
+    if phase.state is State.SWITCHOVER_LOCKED and phase.turnable and slept > limit and not (announced(standing.facts) or HAND_OVER in standing.done):
+        raise OutOfTime(
+            f"{slept:.0f} s passed unseen before the switchover was announced, which may take {limit:.0f}: what the canary and the pre-check found is too old"
         )
 
 

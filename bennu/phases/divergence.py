@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from bennu.core.export import difference
 from bennu.core.invariants import SPLIT_BRAIN
-from bennu.core.switchover import PAST_LINK, announced, closed, stray_bytes
+from bennu.core.switchover import HAND_OVER, PAST_LINK, announced, closed, stray_bytes
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, StoppedSafe
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
@@ -164,7 +164,7 @@ class HandBack(Step):
     The present master is never attached afterwards: it stays fenced, with what only it has, until it is taken down.
     """
 
-    id = "switchover-locked.hand-over"
+    id = HAND_OVER
     title = "the write authority, past the broken link"
 
     def observe(self, world: World) -> Seen:

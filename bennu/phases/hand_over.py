@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import NoReturn
 
-from bennu.core.switchover import BY_POINTER, Todo, announced, closed, decide
+from bennu.core.switchover import BY_POINTER, HAND_OVER, Todo, announced, closed, decide
 from bennu.core.verdict import Verdict, opened
 from bennu.errors import DependencyDown
 from bennu.phases.base import Effect, Pen, Seen, Step, StepAborted, World
@@ -24,7 +24,7 @@ from bennu.phases.take_over import connection_name, take_over
 class HandOver(Step):
     """Move the write authority from source to target."""
 
-    id = "switchover-locked.hand-over"
+    id = HAND_OVER
     title = "the write authority"
 
     def observe(self, world: World) -> Seen:

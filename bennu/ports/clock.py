@@ -15,6 +15,11 @@ class Clock(Protocol):
     def boot(self) -> float:
         """Seconds since boot, counting sleep; only differences mean something."""
 
+    def lapsed(self) -> float:
+        """Seconds, in all since the first call, that passed without this process running (suspend, SIGSTOP, a paused virtual machine) or by which the wall clock was set; hiccups of less than
+        some seconds left out. Only grows; safe to ask from any thread.
+        """
+
     def wait(self, seconds: float) -> bool:
         """Let up to *seconds* pass between two observations; True if woken early (a signal, a request that came in through the local socket)."""
 

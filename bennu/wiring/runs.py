@@ -15,11 +15,13 @@ from bennu.engine.lookout import Lookout
 from bennu.engine.run import Engine
 from bennu.engine.runbook import Runbook
 from bennu.engine.turns import Counters, StopFlag, Wishes
+from bennu.engine.wake import Wake
 from bennu.errors import BennuError, GateRefused, Interrupted, LockHeld, LockLost, UsageError
 from bennu.phases import disaster, rollback
 from bennu.phases.aftermath import target_silent, writes_astray
 from bennu.phases.base import Rotation
 from bennu.phases.order import PHASES
+from bennu.wiring.awake import awake
 from bennu.wiring.session import Session
 
 
@@ -137,4 +139,6 @@ def _unless_stopped(stop: StopFlag | None, command: str) -> None:
 
 def _engine(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | None) -> Engine:
     with _or_let_go(here):
-        return Engine(RUNBOOK, here.world(rotation), Lookout(here.journal, here.box, stop or StopFlag(), Counters()), wanted)
+        world, wake = here.world(rotation), Wake(here.systems.clock.lapsed)
+        world = replace(world, systems=awake(world.systems, wake.check))
+        return Engine(RUNBOOK, world, Lookout(here.journal, here.box, stop or StopFlag(), Counters(), wake), wanted)

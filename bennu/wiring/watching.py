@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from bennu.core.states import State
-from bennu.engine.journal import Journal
+from bennu.engine.lookout import Lookout
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
+from bennu.engine.wake import Slept
 from bennu.errors import BennuError, Interrupted, LockLost, Paused, RolledBack
 from bennu.phases.single_master import MasterWatch, left_to_watch
 
@@ -29,7 +30,17 @@ def looks(engine: Engine, watch: MasterWatch) -> tuple[Look, Look]:
         standing = engine.lookout.journal.standing
         return watch.look_at_pointers(engine.as_of_now(), standing.state, standing.direction)
 
-    return servers, pointers
+    return _awake(servers), _awake(pointers)
+
+
+def _awake(look: Look) -> Look:
+    def looked() -> BennuError | None:
+        # After a sleep nothing is fenced before the run has read the lock again; the next look is due soon.
+        with suppress(Slept):
+            return look()
+        return None
+
+    return looked
 
 
 def raised(engine: Engine, found: BennuError | None) -> None:
@@ -101,17 +112,19 @@ def stay(engine: Engine) -> None:
             raise Interrupted(
                 number, f"signal {number} ended the watch for two masters {end - clock.boot():.0f} s early", changed=over, next_step="bennu status"
             )
-        if clock.boot() - asked >= policy.request_poll_s:
+        if engine.lookout.wake.slept or clock.boot() - asked >= policy.request_poll_s:
             asked = clock.boot()
-            if _led_by_another(engine.lookout.journal):
+            if _led_by_another(engine.lookout):
                 return
         clock.wait(policy.poll_s)
     engine.lookout.alarm.answer()
 
 
-def _led_by_another(journal: Journal) -> bool:
+def _led_by_another(lookout: Lookout) -> bool:
     """Whether somebody has taken the lock that this run let go of: they watch themselves, and what they move is no finding."""
+    journal, upto = lookout.journal, lookout.wake.lapsed()
     with suppress(BennuError):
-        journal.refresh()
+        if not journal.refresh().problem:
+            lookout.wake.seen = upto
     lock = journal.standing.lock
     return lock is not None and lock.epoch != journal.epoch

@@ -94,6 +94,9 @@ class WatchedClock:
     def boot(self) -> float:
         return self._clock.boot()
 
+    def lapsed(self) -> float:
+        return self._clock.lapsed()
+
     def wake(self) -> None:
         self._clock.wake()
 

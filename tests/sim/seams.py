@@ -85,7 +85,7 @@ class Seam:
             return self._following
         if attribute == "position":
             # Polled without a wait between: a round trip takes a millisecond, or no deadline would ever come.
-            self._universe.clock.sleep_laptop(0.001)
+            self._universe.clock.pass_by(0.001)
         if attribute not in EFFECTS and not (self._taps.reads and attribute in READS):
             return found
         effect = attribute in EFFECTS

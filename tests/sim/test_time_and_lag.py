@@ -74,7 +74,7 @@ def test_a_pause_that_ran_out_before_the_next_command_loses_nothing(call: str) -
         if name == call and late[0]:
             late[0] = False
             world.net.cut(world.servers[Colour.GREEN], world.servers[Colour.BLUE])
-            world.clock.sleep_laptop(30)
+            world.clock.pass_by(30)
             world.clients_write()
 
     goes_on_safely(world, Taps(before=overslept), codes=(-1, 5))
@@ -126,7 +126,7 @@ def test_a_hand_over_whose_proof_was_missed_is_tried_again(missed: int, given_up
         if name == "redis.blue.fence" and left[0]:
             left[0] -= 1
             world.net.cut(world.servers[Colour.GREEN], world.servers[Colour.BLUE])
-            world.clock.sleep_laptop(30)
+            world.clock.pass_by(30)
             world.clients_write()
 
     for _ in range(given_up):

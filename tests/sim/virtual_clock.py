@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 
 class VirtualClock:
-    """Port ``Clock``. ``boot`` starts at 1,000 s; wall and boot time move together, unless ``jump`` moves the wall alone."""
+    """Port ``Clock``. ``boot`` starts at 1,000 s; wall and boot time move together, unless ``jump`` moves the wall alone. ``lapsed`` has what passed by ``sleep_laptop`` and ``jump``."""
 
     def __init__(self, wall: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._wall, self._boot = wall, 1000.0
-        self._woken = False
+        self._woken, self._lapsed = False, 0.0
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
 
@@ -22,6 +22,9 @@ class VirtualClock:
 
     def boot(self) -> float:
         return self._boot
+
+    def lapsed(self) -> float:
+        return self._lapsed
 
     def wait(self, seconds: float) -> bool:
         end = self._boot + max(0.0, seconds)
@@ -44,10 +47,16 @@ class VirtualClock:
 
     def sleep_laptop(self, seconds: float) -> None:
         """The lid is closed: both clocks move on, nothing that was due happens before the next wait."""
+        self._lapsed += seconds
+        self._to(self._boot + seconds)
+
+    def pass_by(self, seconds: float) -> None:
+        """A call takes its time, and the process knows: nothing that was due happens before the next wait."""
         self._to(self._boot + seconds)
 
     def jump(self, seconds: float) -> None:
         """The wall clock is set; boot time knows nothing of it."""
+        self._lapsed += abs(seconds)
         self._wall += timedelta(seconds=seconds)
 
     def _to(self, moment: float) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bennu.adapters.clock import SystemClock
+from bennu.adapters.clock import Pulse, SystemClock
 from tests.sim.virtual_clock import VirtualClock
 
 Clocks = SystemClock | VirtualClock
@@ -77,3 +77,53 @@ def test_a_closed_lid_moves_both_clocks_and_a_set_clock_only_the_wall() -> None:
     assert (clock.boot() - boot, clock.wall() - wall) == (3600, timedelta(hours=1))
     clock.jump(-7200)
     assert (clock.boot() - boot, clock.wall() - wall) == (3600, timedelta(hours=-1))
+
+
+def test_a_closed_lid_and_a_set_clock_are_time_that_nobody_saw_and_a_slow_call_is_not() -> None:
+    clock = VirtualClock()
+    clock.pass_by(60)
+    clock.wait(60)
+    assert clock.lapsed() == 0
+    clock.sleep_laptop(3600)
+    clock.jump(-60)
+    assert clock.lapsed() == 3660
+
+
+class Readings:
+    """Clocks that a test moves."""
+
+    def __init__(self) -> None:
+        self.boot, self.wall = 100.0, 1e9
+
+    def __call__(self) -> tuple[float, float]:
+        return self.boot, self.wall
+
+    def move(self, boot: float, wall: float) -> None:
+        self.boot, self.wall = self.boot + boot, self.wall + wall
+
+
+@pytest.mark.parametrize(
+    ("boot", "wall", "unseen"),
+    [
+        (1, 1, 0),  # a beat
+        (3, 3, 0),  # a busy machine
+        (3600, 3600, 3600),  # suspended, where the boot clock counts it; or stopped
+        (1, 3601, 3600),  # a paused virtual machine, whose boot clock stood still with it
+        (1, -7199, 7200),  # the clock was set
+        (1, 1.4, 0),  # the clock is being slewed
+    ],
+)
+def test_the_pulse_tells_what_no_beat_explains(boot: float, wall: float, unseen: float) -> None:
+    now = Readings()
+    pulse = Pulse(now)
+    now.move(boot, wall)
+    assert pulse.lapsed() == pytest.approx(unseen)
+    now.move(1, 1)
+    assert pulse.lapsed() == pytest.approx(unseen)
+
+
+def test_the_machines_clock_sees_that_this_process_runs() -> None:
+    clock = SystemClock()
+    before = clock.lapsed()
+    clock.wait(0.02)
+    assert clock.lapsed() - before < 3600

@@ -16,6 +16,7 @@ from bennu.engine.lookout import Lookout
 from bennu.engine.run import Engine
 from bennu.engine.runbook import Runbook
 from bennu.engine.turns import Counters, StopFlag, Wishes
+from bennu.engine.wake import Wake
 from bennu.phases.base import Commit, Effect, Monitor, Pen, Phase, Rotation, Seen, Step, Systems, World
 from bennu.ports.repository import Edit
 from tests.sim.memory_checkpoint import MemoryCheckpoint, MemoryDisk
@@ -86,7 +87,7 @@ class Desk:
         )
         rotation = Rotation(RotationId(GROUP, 1), Colour.BLUE, Colour.GREEN, "CHG1")
         world = World(rotation, cast("Any", None), LAB, cast("Systems", _Clocked(self.clock)))
-        lookout = Lookout(journal, MemoryRequestBox(self.remote), self.stop, Counters())
+        lookout = Lookout(journal, MemoryRequestBox(self.remote), self.stop, Counters(), Wake(self.clock.lapsed))
         return Engine(
             Runbook(phases, lambda w, s: back, lambda w: (), lambda w: back, lambda w: (), lambda w, s: ()), world, lookout, wishes or Wishes(auto_promote=True)
         )

@@ -1,0 +1,148 @@
+"""A machine that sleeps for an hour, anywhere: awake, it reads the lock again before it writes anything, begins the step in hand anew, and where somebody else leads by then it is out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from bennu.core.clusters import Colour
+from bennu.core.states import State
+from bennu.engine.turns import Wishes
+from bennu.errors import BennuError, LockLost
+from tests.sim.pilot import ANN, BOB, Outcome, Pilot, at_rest, entered, fresh_take, until
+from tests.sim.seams import EFFECTS, Killed, Taps
+from tests.sim.test_kills import following
+from tests.sim.universe import Kit, Universe
+
+FAST = Kit(weights=(10,))
+OUTSIDE = Kit(redis=False, weights=(10,))
+STATES = [state for state in State if state is not State.IDLE_STABLE]
+HOUR = 3600.0
+LOCAL = ("checkpoint.", "box.")
+
+
+def writes(call: str) -> bool:
+    """Whether *call* changes anything that others see."""
+    return call.rpartition(".")[2] in EFFECTS and not call.startswith(LOCAL)
+
+
+@dataclass
+class Sleeper:
+    """Ann, whose laptop sleeps right after her *nth* call; *meanwhile* happens in that time."""
+
+    world: Universe
+    nth: int
+    meanwhile: Callable[[], object] = lambda: None
+    slept_after: str = ""
+    since: list[str] = field(default_factory=list)
+
+    def run(self) -> Outcome:
+        taps = Taps(reads=True)
+
+        def after(call: str) -> None:
+            if self.slept_after:
+                self.since.append(call)
+            elif len(taps.calls) == self.nth:
+                self.slept_after = call
+                self.world.disk(ANN.name).locks.clear()
+                self.meanwhile()
+                self.world.clock.sleep_laptop(HOUR)
+                self.world.tick()
+
+        taps.after = after
+        pilot = Pilot(self.world, taps=taps)
+        state = pilot.session.standing().state
+        pilot.watch = until(following(state))
+        outcome = pilot.resume()
+        assert self.slept_after, outcome
+        return outcome
+
+    def read_first(self) -> None:
+        """The lock was read, or a swap of it tried, before anything else was written. (Not `advance` with a commit: the engine asks before that.)"""
+        for call in self.since:
+            if call in ("repository.fetch", "repository.advance"):
+                return
+            assert not writes(call), f"{call} right after the sleep: {self.since[:8]}"
+
+
+def seams(state: State, kit: Kit) -> list[tuple[int, str]]:
+    """The calls of *state* behind which a sleep is worth a try: each effect, and each read that is the last before an effect."""
+    taps = Taps(reads=True)
+    pilot = Pilot(entered(state, kit), taps=taps)
+    pilot.watch = until(following(state))
+    pilot.resume()
+    calls = taps.calls
+    found = [number for number, call in enumerate(calls[:-1], 1) if call.rpartition(".")[2] in EFFECTS or calls[number].rpartition(".")[2] in EFFECTS]
+    # What comes before the lock was taken is no run's yet.
+    taken = calls.index("repository.advance") + 1
+    return [(number, calls[number - 1]) for number in found if number >= taken]
+
+
+def slept_through(state: State, kit: Kit, every: int = 1) -> None:
+    """Sleeps at each seam, one a run; then the rotation goes on to the next state."""
+    found, broken = seams(state, kit)[::every], []
+    assert len(found) > 2
+    for number, call in found:
+        world = entered(state, kit)
+        sleeper = Sleeper(world, number)
+        try:
+            outcome = sleeper.run()
+            assert isinstance(outcome.error, BennuError | Killed | None), outcome
+            assert outcome.code in (-1, 0, 5), outcome
+            sleeper.read_first()
+            if Pilot(world).session.standing().state not in (following(state), State.IDLE_STABLE):
+                again = Pilot(world)
+                again.watch = until(following(state))
+                second = again.resume()
+                assert second.standing.state is following(state), f"{outcome}, then {second}"
+            assert (world.violations, world.lost()) == ([], [])
+        except AssertionError as error:
+            broken.append(f"{number} {call}: {str(error)[:500]}")
+    assert not broken, "\n".join([f"{len(broken)} of {len(found)}", *broken])
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("state", "kit"), [*((state, FAST) for state in STATES), (State.SWITCHOVER_LOCKED, OUTSIDE)])
+def test_a_laptop_may_sleep_for_an_hour_at_any_seam(state: State, kit: Kit) -> None:
+    slept_through(state, kit)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_laptop_may_sleep_for_an_hour(state: State) -> None:
+    slept_through(state, FAST, every=13)
+
+
+def stolen_at(state: State, kit: Kit, every: int = 1) -> None:
+    """As above, with Bob leading by the time that Ann wakes up: she changes nothing any more, and ends with 4."""
+    found, broken = seams(state, kit)[::every], []
+    for number, call in found:
+        world = entered(state, kit)
+        bobs: list[Outcome] = []
+
+        def take(world: Universe = world, bobs: list[Outcome] = bobs) -> None:
+            bobs.append(fresh_take(world, BOB, Wishes(auto_promote=True)))
+
+        sleeper = Sleeper(world, number, take)
+        try:
+            outcome = sleeper.run()
+            assert bobs, outcome
+            assert bobs[0].error is None, bobs[0]
+            assert isinstance(outcome.error, LockLost), outcome
+            assert [one for one in sleeper.since if writes(one) and one != "repository.advance"] == [], sleeper.since
+            at_rest(world, Colour.GREEN)
+        except AssertionError as error:
+            broken.append(f"{number} {call}: {str(error)[:500]}")
+    assert not broken, "\n".join([f"{len(broken)} of {len(found)}", *broken])
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("state", "kit"), [*((state, FAST) for state in STATES), (State.SWITCHOVER_LOCKED, OUTSIDE)])
+def test_whoever_was_overtaken_in_the_sleep_changes_nothing_at_any_seam(state: State, kit: Kit) -> None:
+    stolen_at(state, kit)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_whoever_was_overtaken_in_the_sleep_changes_nothing(state: State) -> None:
+    stolen_at(state, FAST, every=29)
