@@ -49,12 +49,43 @@ class Todo(enum.StrEnum):
     UNREACHABLE = "unreachable"  # exit 8, nothing is decided
 
 
+class Row(enum.StrEnum):
+    """The rows of the table, by what is seen: the words that ``rotate status --why`` shows. "Possible" = a pointer names the target, it has a replid of its own, or it restarted."""
+
+    UNANNOUNCED_SOURCE_SILENT = "no hand-over announced; the source cannot be read"
+    UNANNOUNCED_SOURCE_MASTER = "no hand-over announced; the source is master"
+    UNANNOUNCED_TARGET_SILENT = "no hand-over announced; the source is no master, or a pointer names the target, which cannot be read"
+    UNANNOUNCED_FOREIGN = "no hand-over announced; the roles are not source master, target replica"
+    BOTH_SILENT = "neither server can be read"
+    TARGET_SILENT_SOURCE_MASTER = "source master in the announced history; target cannot be read"
+    TARGET_SILENT = "source fenced, or of another history; target cannot be read"
+    SOURCE_SILENT_TARGET_MASTER = "source cannot be read; target master"
+    SOURCE_SILENT_TARGET_REPLICA = "source cannot be read; target no master"
+    SOURCE_RESTARTED_OPEN = "source master, restarted since it was announced; target its replica in the announced history"
+    UNRELATED = "histories not related to the announced one"
+    TWO_MASTERS = "source master; target master"
+    TARGET_MASTER = "source fenced; target master"
+    SOURCE_MASTER_PROMOTION_POSSIBLE = "source master; target a replica that may have been promoted"
+    SOURCE_MASTER = "source master; target a replica, never promoted"
+    REACHED = "source fenced, its offset known; target a replica, never promoted, that has reached it"
+    BEHIND = "source fenced, its offset known; target a replica, never promoted, that has not reached it"
+    RESTARTED_SOURCE_AHEAD = "source fenced and restarted; target a replica, never promoted, that holds no more"
+    RESTARTED_TARGET_AHEAD = "source fenced and restarted; target a replica, never promoted, that holds more"
+    RESTARTED_INCOMPARABLE = "source fenced and restarted; target a replica, never promoted, in another history"
+    OWN_HISTORY_UNTOLD = "source fenced and restarted; target a replica with a history of its own that the source does not know"
+    OWN_HISTORY_WHOLE = "source fenced; target a replica with a history of its own, whole"
+    OWN_HISTORY_LOST = "source fenced; target a replica with a history of its own, of which it lost some"
+    POSSIBLE_REACHED = "source fenced, its offset known; target the announced process, a replica that has reached it; promotion possible"
+    POSSIBLE_RESTARTED = "source fenced; target a replica that may have been promoted and restarted since"
+
+
 @dataclass(frozen=True)
 class Decision:
-    """What to do, and why in words for ``rotate status --why``."""
+    """What to do, why in words for ``rotate status --why``, and the row of the table that says so."""
 
     todo: Todo
     why: str
+    row: Row
 
 
 # What the journal holds true while a hand-over is under way: between two servers, by the pointer alone, past a broken link, without a source.
@@ -91,6 +122,11 @@ def may_attach(source: Server, target: Server, *, source_restarted: bool) -> boo
     same = source.replid == target.replid
     descends = bool(target.replid2) and source.replid == target.replid2 and source.offset < target.second_offset
     return same or descends or (source_restarted and not source.is_master)
+
+
+def holds_all_first(todo: Todo, *, named: bool, restarted: bool) -> bool:
+    """Whether a target that is master must be seen to hold all that the source has before anybody is sent there: beside a second master, and where it may be master by somebody else's hand."""
+    return todo is Todo.FENCE_SOURCE or (todo is Todo.FINISH and not (named or restarted))
 
 
 def stray_bytes(source: Server, target: Server) -> int | None:
@@ -138,15 +174,23 @@ def decide(source: Server | None, target: Server | None, intent: Intent | None, 
     )
     certainly_not = target.replid == intent.replid and not facts.target_restarted and not facts.named
     if certainly_not and not target.is_master and facts.source_restarted and source.is_master:
-        return Decision(Todo.RETRY, "the source restarted as open master and nothing was promoted; Redis makes the target follow it again by itself")
+        return Decision(
+            Todo.RETRY,
+            "the source restarted as open master and nothing was promoted; Redis makes the target follow it again by itself",
+            Row.SOURCE_RESTARTED_OPEN,
+        )
     if not _related(source, target, intent) and not facts.source_restarted:
-        return Decision(Todo.DIVERGENT, "the two servers' histories are not related to the announced one: no offset of theirs can be compared")
+        return Decision(Todo.DIVERGENT, "the two servers' histories are not related to the announced one: no offset of theirs can be compared", Row.UNRELATED)
     if target.is_master:
         return _both_or_target(source, target)
     if source.is_master:
         if facts.may_have_happened and (facts.named or facts.own_replid) and not (target.replid == source.replid and target.link_up):
-            return Decision(Todo.OPERATOR, "the source is master, yet the target may have been promoted before and acknowledged writes that only it holds")
-        return Decision(Todo.RETRY, "the source is still the only master and nothing was promoted")
+            return Decision(
+                Todo.OPERATOR,
+                "the source is master, yet the target may have been promoted before and acknowledged writes that only it holds",
+                Row.SOURCE_MASTER_PROMOTION_POSSIBLE,
+            )
+        return Decision(Todo.RETRY, "the source is still the only master and nothing was promoted", Row.SOURCE_MASTER)
     if not facts.may_have_happened:
         return _fenced_before_promotion(source, target, intent, facts)
     return _fenced_promotion_possible(source, target, intent, facts)
@@ -154,25 +198,25 @@ def decide(source: Server | None, target: Server | None, intent: Intent | None, 
 
 def _without_intent(source: Server | None, target: Server | None, named: bool) -> Decision:
     if source is None:
-        return Decision(Todo.UNREACHABLE, "the source cannot be read")
+        return Decision(Todo.UNREACHABLE, "the source cannot be read", Row.UNANNOUNCED_SOURCE_SILENT)
     if source.is_master and not (target and target.is_master) and not named:
-        return Decision(Todo.RETRY, "no critical section was announced; the source is master")
+        return Decision(Todo.RETRY, "no critical section was announced; the source is master", Row.UNANNOUNCED_SOURCE_MASTER)
     if target is None:
-        return Decision(Todo.UNREACHABLE, "the target cannot be read")
-    return Decision(Todo.OPERATOR, "roles differ from what an unannounced switchover can explain: somebody else changed them")
+        return Decision(Todo.UNREACHABLE, "the target cannot be read", Row.UNANNOUNCED_TARGET_SILENT)
+    return Decision(Todo.OPERATOR, "roles differ from what an unannounced switchover can explain: somebody else changed them", Row.UNANNOUNCED_FOREIGN)
 
 
 def _one_sided(source: Server | None, target: Server | None, intent: Intent, named: bool) -> Decision:
     if source is None and target is None:
-        return Decision(Todo.UNREACHABLE, "neither server can be read")
+        return Decision(Todo.UNREACHABLE, "neither server can be read", Row.BOTH_SILENT)
     if target is None and source is not None:
         # The target's state decides whether the promotion happened; only a source that is still master, and never passed on its history, may go on alone.
         if source.is_master and not named and source.replid in (intent.replid, intent.withdrawn):
-            return Decision(Todo.RETRY, "the target cannot be read; the source is master, and nothing was promoted")
-        return Decision(Todo.UNREACHABLE, "the target cannot be read, and it may hold acknowledged writes")
+            return Decision(Todo.RETRY, "the target cannot be read; the source is master, and nothing was promoted", Row.TARGET_SILENT_SOURCE_MASTER)
+        return Decision(Todo.UNREACHABLE, "the target cannot be read, and it may hold acknowledged writes", Row.TARGET_SILENT)
     if target is not None and target.is_master:
-        return Decision(Todo.FINISH, "the target is master; the source cannot be read and stays fenced for its return")
-    return Decision(Todo.OPERATOR, "the source cannot be read and the target is no master: loss cannot be excluded")
+        return Decision(Todo.FINISH, "the target is master; the source cannot be read and stays fenced for its return", Row.SOURCE_SILENT_TARGET_MASTER)
+    return Decision(Todo.OPERATOR, "the source cannot be read and the target is no master: loss cannot be excluded", Row.SOURCE_SILENT_TARGET_REPLICA)
 
 
 def _related(source: Server, target: Server, intent: Intent) -> bool:
@@ -183,21 +227,23 @@ def _related(source: Server, target: Server, intent: Intent) -> bool:
 
 def _both_or_target(source: Server, target: Server) -> Decision:
     if source.is_master:
-        return Decision(Todo.FENCE_SOURCE, "both servers are masters: the source is fenced at once, then the divergence is measured")
-    return Decision(Todo.FINISH, "the target is master and the source is fenced")
+        return Decision(Todo.FENCE_SOURCE, "both servers are masters: the source is fenced at once, then the divergence is measured", Row.TWO_MASTERS)
+    return Decision(Todo.FINISH, "the target is master and the source is fenced", Row.TARGET_MASTER)
 
 
 def _fenced_before_promotion(source: Server, target: Server, intent: Intent, facts: _Facts) -> Decision:
     offset_known = not facts.source_restarted and source.replid == intent.replid
     if offset_known:
         if target.replid == source.replid and fence_suffices(target.offset, source.offset):
-            return Decision(Todo.PROMOTE, f"the source is fenced at {source.offset} and the target has reached it")
-        return Decision(Todo.UNFENCE, f"the source is fenced at {source.offset} and the target stands at {target.offset}: the source is made master again")
+            return Decision(Todo.PROMOTE, f"the source is fenced at {source.offset} and the target has reached it", Row.REACHED)
+        return Decision(
+            Todo.UNFENCE, f"the source is fenced at {source.offset} and the target stands at {target.offset}: the source is made master again", Row.BEHIND
+        )
     if source.replid == target.replid:
         if source.offset >= target.offset:
-            return Decision(Todo.UNFENCE, "the source restarted while fenced and holds at least what the target does")
-        return Decision(Todo.PROMOTE, "the source restarted while fenced and the target holds more")
-    return Decision(Todo.OPERATOR, "the source restarted while fenced and its history can't be compared any more")
+            return Decision(Todo.UNFENCE, "the source restarted while fenced and holds at least what the target does", Row.RESTARTED_SOURCE_AHEAD)
+        return Decision(Todo.PROMOTE, "the source restarted while fenced and the target holds more", Row.RESTARTED_TARGET_AHEAD)
+    return Decision(Todo.OPERATOR, "the source restarted while fenced and its history can't be compared any more", Row.RESTARTED_INCOMPARABLE)
 
 
 def _fenced_promotion_possible(source: Server, target: Server, intent: Intent, facts: _Facts) -> Decision:
@@ -207,13 +253,16 @@ def _fenced_promotion_possible(source: Server, target: Server, intent: Intent, f
             return Decision(
                 Todo.OPERATOR,
                 "the target's own history may be its promotion's, or the source's own from after a fence that was taken back: the source restarted and cannot tell",
+                Row.OWN_HISTORY_UNTOLD,
             )
         if target.offset >= target.second_offset - 1:
-            return Decision(Todo.PROMOTE, "the target was promoted before (it has a replid of its own) and still holds what it had then")
-        return Decision(Todo.OPERATOR, "the target was promoted before and has lost some of what it had then")
+            return Decision(Todo.PROMOTE, "the target was promoted before (it has a replid of its own) and still holds what it had then", Row.OWN_HISTORY_WHOLE)
+        return Decision(Todo.OPERATOR, "the target was promoted before and has lost some of what it had then", Row.OWN_HISTORY_LOST)
     offset_known = not facts.source_restarted and source.replid == intent.replid
     if offset_known and target.replid == source.replid and fence_suffices(target.offset, source.offset) and not facts.target_restarted:
-        return Decision(Todo.PROMOTE, f"the source is fenced at {source.offset} and the target, the same process as announced, has reached it")
-    if not facts.named and not facts.target_restarted:
-        return Decision(Todo.UNFENCE, "no pointer names the target and it is the same process as announced: it was never promoted")
-    return Decision(Todo.OPERATOR, "the target may have been promoted and restarted since: it may have acknowledged writes that it no longer holds")
+        return Decision(
+            Todo.PROMOTE, f"the source is fenced at {source.offset} and the target, the same process as announced, has reached it", Row.POSSIBLE_REACHED
+        )
+    return Decision(
+        Todo.OPERATOR, "the target may have been promoted and restarted since: it may have acknowledged writes that it no longer holds", Row.POSSIBLE_RESTARTED
+    )

@@ -20,7 +20,7 @@ from threading import Barrier
 
 from bennu.core.invariants import SPLIT_BRAIN, lag_threshold
 from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
-from bennu.core.switchover import Decision, Todo, decide, may_attach, stray_bytes
+from bennu.core.switchover import Decision, Todo, decide, holds_all_first, may_attach, stray_bytes
 from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded, ReplicationLagError, SplitBrainError, StoppedSafe
 from bennu.phases import stray_writes
 from bennu.phases.app_pointer import slowest_reading
@@ -109,8 +109,8 @@ class Section:
             return self._from_promotion()
         if todo is Todo.FENCE_SOURCE:
             self._fence_a_second_master()
-        if todo is Todo.FENCE_SOURCE or (todo is Todo.FINISH and not (self._pointers.names(self._world.rotation.target) or self._restarted())):
-            # A target that no pointer names may be master by somebody else's hand. Before anybody is sent there, it must hold all that the source has.
+        finish = todo is Todo.FINISH
+        if holds_all_first(todo, named=finish and self._pointers.names(self._world.rotation.target), restarted=finish and self._restarted()):
             self._refuse_stray()
         if todo in (Todo.FINISH, Todo.FENCE_SOURCE):
             with only_forward():
@@ -317,9 +317,7 @@ class Section:
         return Effect(self._figures | given_up | {"intent.open": "false", SPLIT_BRAIN: "false", "pause.ms": f"{pause:.1f}", "clients.cut": str(cut)})
 
     def _restarted(self, source: Observation | None = None) -> bool:
-        """Whether the armed source came back as another process. After two masters were seen, or writes that it alone has, that explains nothing any more: what only it had may have been acknowledged."""
-        seen, facts = source or self._hands.source.observe(), self._facts
-        return seen.run_id != facts.get("intent.source_run_id", seen.run_id) and facts.get(SPLIT_BRAIN) != "true" and not facts.get(stray_writes.KEPT)
+        return stray_writes.explained(self._facts, source or self._hands.source.observe())
 
     def _hold_pointers(self) -> None:
         """A reconciliation of Flux that had begun before it was held off may end now, and with Git's content, which names the old master until the next commit."""

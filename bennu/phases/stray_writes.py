@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bennu.core.clusters import Colour
 from bennu.core.export import Contents, difference, lines
+from bennu.core.invariants import SPLIT_BRAIN
 from bennu.errors import DependencyDown, OperatorNeeded, SplitBrainError, StoppedSafe
 from bennu.phases.base import Pen, World
 from bennu.ports.redis import Observation
@@ -30,6 +31,11 @@ _NEXT = (
 def accepted(facts: Mapping[str, str]) -> bool:
     """Whether an operator gave one side's own writes up, by name, in this command."""
     return bool(facts.get(ACCEPTED))
+
+
+def explained(facts: Mapping[str, str], source: Observation) -> bool:
+    """Whether the armed source came back as another process. After two masters were seen, or writes that it alone has, that explains nothing any more: what only it had may have been acknowledged."""
+    return source.run_id != facts.get("intent.source_run_id", source.run_id) and facts.get(SPLIT_BRAIN) != "true" and not facts.get(KEPT)
 
 
 def bytes_in_words(stray: int | None) -> str:

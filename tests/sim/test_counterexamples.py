@@ -8,7 +8,7 @@ import pytest
 
 from bennu.core.clusters import Colour
 from bennu.core.states import State
-from bennu.core.switchover import Decision, Intent, Server, Todo, decide
+from bennu.core.switchover import Decision, Intent, Row, Server, Todo, decide
 from bennu.phases import hand_over, section
 from bennu.phases.pointer import Pointers
 from bennu.ports.redis import Address, Fenced
@@ -106,7 +106,7 @@ def by_roles_alone(world: Universe, patch: pytest.MonkeyPatch) -> None:
 
     def naive(source: Server | None, target: Server | None, intent: Intent | None, named: bool) -> Decision:
         if source and target and not source.is_master and not target.is_master:
-            return Decision(Todo.UNFENCE, "nobody is master")
+            return Decision(Todo.UNFENCE, "nobody is master", Row.BEHIND)
         return decide(source, target, intent, named)
 
     patch.setattr(section, "decide", naive)

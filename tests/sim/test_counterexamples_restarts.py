@@ -6,7 +6,7 @@ import pytest
 
 from bennu.core.clusters import Colour
 from bennu.core.states import State
-from bennu.core.switchover import Decision, Intent, Server, Todo, decide
+from bennu.core.switchover import Decision, Intent, Row, Server, Todo, decide
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
 from bennu.phases import fence_manifest, hand_over, section
@@ -91,7 +91,7 @@ def possible_means_promoted(world: Universe, patch: pytest.MonkeyPatch) -> None:
 
     def naive(source: Server | None, target: Server | None, intent: Intent | None, named: bool) -> Decision:
         if source and target and intent and not source.is_master and not target.is_master and target.run_id != intent.target_run_id:
-            return Decision(Todo.PROMOTE, "it is of the announced history")
+            return Decision(Todo.PROMOTE, "it is of the announced history", Row.POSSIBLE_REACHED)
         return decide(source, target, intent, named)
 
     patch.setattr(section, "decide", naive)
@@ -191,7 +191,7 @@ def another_replid_is_its_own(world: Universe, patch: pytest.MonkeyPatch) -> Non
 
     def naive(source: Server | None, target: Server | None, intent: Intent | None, named: bool) -> Decision:
         if target and intent and not target.is_master and target.replid2 == intent.replid and target.offset >= target.second_offset - 1:
-            return Decision(Todo.PROMOTE, "it has a replid of its own")
+            return Decision(Todo.PROMOTE, "it has a replid of its own", Row.OWN_HISTORY_WHOLE)
         return decide(source, target, intent, named)
 
     patch.setattr(section, "decide", naive)
