@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,6 +119,7 @@ def resume(
 
     here = session(repo, config, group, policy=policy, no_input=no_input)
     wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, stop_after=stop_after, timeout_s=timeout, accept_loss=accept_loss)
+    _found(here)
     driven(here, partial(wiring.resumed, here, wishes, over=over(take_over, force=force)), output)
 
 
@@ -219,7 +221,7 @@ def status(
     repo: RepoOption = None,
     config: ConfigOption = None,
     group: GroupOption = "",
-    why: Annotated[bool, typer.Option("--why", help="Show the records behind the verdict.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Explain the verdict: the resume table's row, the gates, and the records behind it.")] = False,
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Where the rotation stands, who holds it, and what a resume would do.
@@ -255,6 +257,17 @@ def cleanup(
     rotation = here.cleanup_of(colour, gone=gone)
     confirmed(f"Destroy {rotation.source.cluster} of {rotation.group}?", yes=yes, no_input=no_input)
     driven(here, partial(wiring.cleaning, here, rotation, wiring.wishes(timeout_s=timeout)), output)
+
+
+def _found(here: object) -> None:
+    """Before anything is done: where it stands, and what the resume is about to do. Talk, so on stderr; what cannot be read is for the run to stumble over."""
+    from bennu.core.status import summary
+    from bennu.errors import BennuError
+
+    with suppress(BennuError):
+        found = here.brief()  # type: ignore[attr-defined]  # wiring is imported late
+        if found.outlook is not None:
+            sys.stderr.write("".join(f"bennu: {line}\n" for line in summary(found)))
 
 
 def _only_with_dr(dr: bool, *, accept_loss: bool, gone: str) -> None:

@@ -10,10 +10,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from bennu.core.outlook import Outlook
 from bennu.core.record import Record
 from bennu.core.standing import Span
 from bennu.core.states import State, Status
-from bennu.core.status import ClusterView, GroupStatus, on_interrupt, rollback_costs, writers
+from bennu.core.status import ClusterView, GroupStatus, lasted, on_interrupt, rollback_costs, writers
+from bennu.core.verdict import Answer
 
 _COLOURS = {"red": "red", "blue": "blue", "green": "green"}
 
@@ -55,11 +57,18 @@ def _first(status: GroupStatus) -> RenderableType:
     if standing.open and standing.awaiting and standing.lock:
         table.add_row("awaits", standing.awaiting)
     if standing.lock:
-        table.add_row("held by", f"{standing.lock.holder}  last seen {standing.heartbeat[11:19]}  lock {standing.lock.id}")
+        held = f"{standing.lock.holder} for {_ago(status.ages.lock)}  last seen {standing.heartbeat[11:19]}, {_ago(status.ages.heartbeat)} ago  lock {standing.lock.id}"
+        table.add_row("held by", held)
     elif standing.open:
         table.add_row("held by", Text("NOBODY: nobody watches", style="bold yellow"))
+    if standing.open and status.intent is not None:
+        open_ = "open" if status.intent.open else "ended"
+        table.add_row("last intent", f"{status.intent.step}  {_ago(status.ages.intent)} ago by {status.intent.by}, {open_}")
+    for problem in status.survey.problems:
+        table.add_row("no answer", Text(problem, style="red"))
     if status.stale:
-        table.add_row("from clone", Text(f"{status.fresh_at[:19]}: {status.stale}", style="red"))
+        since = f"{status.fresh_at[:19]}, {_ago(status.ages.clone)} old" if status.fresh_at else "never fetched"
+        table.add_row("from clone", Text(f"{since}: {status.stale}", style="red"))
     return table
 
 
@@ -78,12 +87,8 @@ def _path(status: GroupStatus) -> RenderableType:
 
 
 def _lasted(span: Span) -> str:
-    """A state's duration, as short as can be: 42s, 12m, 1h05."""
-    seconds = (datetime.fromisoformat(span.end) - datetime.fromisoformat(span.begin)).total_seconds()
-    if seconds < 100:
-        return f"{seconds:.0f}s"
-    minutes = round(seconds / 60)
-    return f"{minutes}m" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02}"
+    """A state's duration."""
+    return lasted((datetime.fromisoformat(span.end) - datetime.fromisoformat(span.begin)).total_seconds())
 
 
 def _short(state: State) -> str:
@@ -147,10 +152,35 @@ def _network(status: GroupStatus) -> RenderableType:
     return Group(Text(""), table)
 
 
+def why(outlook: Outlook | None) -> RenderableType:
+    """The verdict explained, for ``--why``: the resume table's row, what was read for it, what comes first, and the gates."""
+    table = Table.grid(padding=(0, 2))
+    if outlook is None:
+        return Text("there is nothing to resume", style="dim")
+    table.add_row("a resume", Text(outlook.does, style="bold"))
+    table.add_row("exit code", f"{outlook.code}" + ("" if outlook.code else ": it goes on"))
+    rows = {"because": outlook.why, "row": f"{outlook.row}: {outlook.condition}" if outlook.row else "", "read now": outlook.roles}
+    for name, words in (*rows.items(), *(("before that", line) for line in outlook.before)):
+        if words:
+            table.add_row(name, words)
+    for gate in outlook.gates:
+        style = {Answer.OPEN: "green", Answer.UNKNOWN: "yellow"}.get(gate.answer, "red")
+        answer = Text("failed" if gate.failed else gate.answer.value, style=style)
+        table.add_row("gate", Text.assemble(answer, f"  {gate.name}: {gate.reason}"))
+    return table
+
+
+def _ago(seconds: float | None) -> str:
+    return "?" if seconds is None else lasted(seconds)
+
+
 def _last(status: GroupStatus) -> RenderableType:
     if not status.standing.open:
         return Text("")
     table = Table.grid(padding=(0, 2))
+    if status.outlook is not None:
+        code = f" (exit {status.outlook.code})" if status.outlook.code else ""
+        table.add_row("a resume", Text(f"{status.outlook.does}{code}", style="yellow" if code else ""))
     table.add_row(Text("^C at the holder", style="dim"), Text(on_interrupt(status.standing), style="dim"))
     table.add_row(Text("rollback now", style="dim"), Text(rollback_costs(status.standing), style="dim"))
     return Group(Text(""), table)

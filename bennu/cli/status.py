@@ -39,16 +39,17 @@ def one_look(here: Session, output: Format, *, why: bool = False) -> None:
     """Print the status once."""
     from rich.console import Console
 
-    from bennu.cli.screen import records, screen
+    from bennu.cli import screen as drawn
 
-    found = here.status()
+    found = here.status(gates=why)
     if output is not Format.TEXT:
         sys.stdout.write(shown(found, output))
         return
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(screen(found))
+    console.print(drawn.screen(found))
     if why:
-        console.print(records(here.journal.records))
+        console.print(drawn.why(found.outlook))
+        console.print(drawn.records(here.journal.records))
 
 
 def _watched(here: Session) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from bennu.core.clusters import Colour, Role
+from bennu.core.outlook import Outlook
+from bennu.core.record import Kind, Record
 from bennu.core.standing import Standing
 from bennu.core.states import Direction, State, Status
 
@@ -92,8 +96,58 @@ def rotation_view(standing: Standing) -> RotationView:
 
 
 @dataclass(frozen=True)
+class Announced:
+    """The journal's last intent: which step was about to act, who said so and when (ISO), and whether it is open still, its end unrecorded."""
+
+    step: str
+    by: str
+    at: str
+    epoch: int
+    open: bool
+
+
+def last_intent(records: Iterable[Record], standing: Standing) -> Announced | None:
+    """The last one of *standing*'s rotation; None where it has none."""
+    found = None
+    for record in records:
+        if record.kind is Kind.INTENT and record.rotation == standing.rotation:
+            found = record
+    return None if found is None else Announced(found.step, found.holder, found.at, found.epoch, standing.intent == found.step)
+
+
+@dataclass(frozen=True)
+class Ages:
+    """How long ago by this machine's clock, in seconds: the lock was taken, its holder last wrote, the last intent was pushed, the clone last heard from the remote. None = there is none."""
+
+    lock: float | None = None
+    heartbeat: float | None = None
+    intent: float | None = None
+    clone: float | None = None
+
+
+def ages(standing: Standing, intent: Announced | None, fresh_at: str, now: datetime) -> Ages:
+    """For people: two machines' clocks may differ, and nothing is decided by it. What is in the future by ours is 0."""
+
+    def since(at: str) -> float | None:
+        return max(0.0, (now - datetime.fromisoformat(at)).total_seconds()) if at else None
+
+    held = standing.lock
+    return Ages(since(held.since if held else ""), since(standing.heartbeat if held else ""), since(intent.at if intent else ""), since(fresh_at))
+
+
+def lasted(seconds: float) -> str:
+    """A duration, as short as can be: 42s, 12m, 1h05."""
+    if seconds < 100:
+        return f"{seconds:.0f}s"
+    minutes = round(seconds / 60)
+    return f"{minutes}m" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02}"
+
+
+@dataclass(frozen=True)
 class GroupStatus:
-    """All that one screen needs. ``fresh_at`` is when the clone last heard from the remote (ISO), ``stale`` why it didn't since."""
+    """All that one screen needs. ``fresh_at`` is when the clone last heard from the remote (ISO; empty: never), ``stale`` why it didn't since. ``outlook``: what a resume would do, None where
+    there is nothing to resume.
+    """
 
     group: str
     standing: Standing
@@ -102,6 +156,38 @@ class GroupStatus:
     fresh_at: str = ""
     stale: str = ""
     rotation: RotationView = RotationView()
+    intent: Announced | None = None
+    ages: Ages = Ages()
+    outlook: Outlook | None = None
+
+
+def summary(status: GroupStatus) -> tuple[str, ...]:
+    """What whoever resumes is told first: where it stands, who holds it, the last intent, what the world says, the verdict. One line each."""
+    standing, old = status.standing, status.ages
+    found = [f"rotation {standing.rotation} {standing.source} → {standing.target}: {headline(standing)}"]
+    if standing.lock is not None:
+        held = (
+            f"held by {standing.lock.holder} for {_ago(old.lock)}, last seen {_ago(old.heartbeat)} ago (lock {standing.lock.id}, epoch {standing.lock.epoch})"
+        )
+        found.append(held)
+    else:
+        found.append("held by nobody")
+    if status.intent is not None:
+        found.append(f"last intent: {status.intent.step}, {_ago(old.intent)} ago by {status.intent.by}{'' if status.intent.open else ', ended'}")
+    if status.stale:
+        found.append(f"from a clone that is {_ago(old.clone)} old: {status.stale}")
+    return tuple(found) + (() if status.outlook is None else verdict_lines(status.outlook))
+
+
+def verdict_lines(outlook: Outlook) -> tuple[str, ...]:
+    """The verdict and what it rests on."""
+    world = (f"the world: {outlook.roles}",) if outlook.roles else ()
+    code = f" (exit {outlook.code})" if outlook.code else ""
+    return (*world, f"a resume {outlook.does}{code}" + (f": {outlook.why}" if outlook.why else ""))
+
+
+def _ago(seconds: float | None) -> str:
+    return "?" if seconds is None else lasted(seconds)
 
 
 def writers(survey: Survey) -> str:

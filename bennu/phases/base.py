@@ -208,6 +208,10 @@ class Step(ABC):
         """Does it hold? Polled until open, failed, or the deadline."""
         return opened("done")
 
+    def glance(self, world: World) -> Verdict:
+        """The gate as one look tells it, for who only wants to know: *world* cannot be written to, and nobody looks again."""
+        return self.gate(world)
+
     def timeout_s(self, policy: Policy) -> float:
         """How long the gate is waited for."""
         return policy.linking_timeout_s

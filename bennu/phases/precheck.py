@@ -41,8 +41,14 @@ class Precheck(GateStep):
         if not disk.is_open:
             return disk
         flux = worst([self._flux(world, colour) for colour in (world.rotation.source, world.rotation.target)])
-        if not flux.is_open:
-            return flux
+        return self._servers(world) if flux.is_open else flux
+
+    def glance(self, world: World) -> Verdict:
+        """Without Flux' pace, which is measured by asking something of it."""
+        flux = worst([applied(world, colour) for colour in (world.rotation.source, world.rotation.target)])
+        return self._servers(world) if flux.is_open else flux
+
+    def _servers(self, world: World) -> Verdict:
         if not world.conf.redis:
             ending = _expiring(world)
             return (

@@ -114,6 +114,11 @@ class Ttl(GateStep):
         waited = now - self._since
         return opened(f"{found.reason}; TTL of {ttl} s is over") if waited >= ttl else shut(f"{waited:.0f} of {ttl} s of TTL")
 
+    def glance(self, world: World) -> Verdict:
+        """Whether they agree; for how long they have, one look cannot tell."""
+        found = answers(world, balancer(world, world.rotation.target if self._to == "target" else world.rotation.source))
+        return shut(f"{found.reason}; one TTL of {_ttl(world)} s is waited for") if found.is_open else found
+
     def timeout_s(self, policy: Policy) -> float:
         """The DNS timeout on top of the TTL."""
         return policy.dns_timeout_s + policy.dns_ttl_s

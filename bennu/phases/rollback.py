@@ -54,6 +54,11 @@ class PastLink(Step):
         step = self._chosen(world)
         return opened("judged") if step is None else step.gate(world)
 
+    def glance(self, world: World) -> Verdict:
+        """That of the one that is chosen."""
+        step = self._chosen(world)
+        return opened("judged") if step is None else step.glance(world)
+
 
 class Swapped(Step):
     """A step of the forward list, run with the roles swapped: the reverse switchover is the same procedure."""
@@ -75,6 +80,10 @@ class Swapped(Step):
     def gate(self, world: World) -> Verdict:
         """In the swapped world."""
         return self._step.gate(world.swapped())
+
+    def glance(self, world: World) -> Verdict:
+        """In the swapped world."""
+        return self._step.glance(world.swapped())
 
     def timeout_s(self, policy: Policy) -> float:
         """As forward."""

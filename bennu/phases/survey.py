@@ -52,19 +52,21 @@ def _cluster(world: World, colour: Colour, standing: Standing, problems: list[st
     role = _role(colour, in_git, standing)
     local: list[str] = []
     version = _asked(lambda: world.systems.cluster(colour).version(), local)
-    if version is None:
+    if version is None and colour is standing.target and standing.state is State.PROVISIONING:
         # A target that is being provisioned has a directory before it has an API.
-        problems += [] if colour is standing.target and standing.state is State.PROVISIONING else local
         return ClusterView(colour, exists=False, role=role, problem=local[0] if local else "", master_in_git=in_git)
+    # A Redis that is reached by itself says who writes, whether the API answers or not.
     redis = _asked(lambda: world.systems.redis(colour).observe(), local) if world.conf.redis else None
+    live = _asked(lambda: _live_master(world, colour), local) if version is not None else None
+    problems += local
     return ClusterView(
         colour,
-        exists=True,
+        exists=version is not None,
         role=role,
-        version=version,
+        version=version or "",
         problem=local[0] if local else "",
         master_in_git=in_git,
-        master_live=_asked(lambda: _live_master(world, colour), local),
+        master_live=live,
         redis_master=redis.is_master if redis else None,
         redis_link_up=redis.link_up if redis and not redis.is_master else None,
         redis_offset=redis.offset if redis else None,

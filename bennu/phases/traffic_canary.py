@@ -141,6 +141,10 @@ class Watch(GateStep):
             return verdict
         return Verdict(shut("").answer, f"{elapsed:.0f} of {self._window:.0f} s: {verdict.reason}", figures=verdict.figures)
 
+    def glance(self, world: World) -> Verdict:
+        """Over a whole window that ends now, whoever watched it."""
+        return judged(world, self._window, {})
+
     def timeout_s(self, policy: Policy) -> float:
         """The longest window."""
         return max(policy.canary_max_window_s, self._window + 1)

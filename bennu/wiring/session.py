@@ -13,7 +13,6 @@ import socket
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from bennu.core.plan import Plan
 from bennu.core.policy import Policy, named, overridden
 from bennu.core.standing import Standing
 from bennu.core.states import Direction, Event, State
-from bennu.core.status import GroupStatus, rotation_view
+from bennu.core.status import GroupStatus
 from bennu.engine import lock
 from bennu.engine.journal import Holder, Journal
 from bennu.engine.preview import planned
@@ -41,6 +40,7 @@ from bennu.phases.mesh_linking import mirror_name
 from bennu.phases.order import PHASES
 from bennu.ports.repository import Reply, Request, RequestBox
 from bennu.settings import GroupSettings, Settings, load
+from bennu.wiring import looking
 from bennu.wiring.systems import Built, built
 from bennu.wiring.watching import watched
 
@@ -118,14 +118,18 @@ class Session:
         self.journal.refresh()
         return self.journal.standing
 
-    def status(self) -> GroupStatus:
-        """For one screen."""
-        freshness = self.journal.refresh()
-        standing = self.journal.standing
-        world = self.world(self.rotation(standing) if standing.open else self.idle())
-        fetched = freshness.fetched_at.isoformat(timespec="seconds") if freshness.fetched_at else "never"
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
-        return GroupStatus(str(self.group), standing, survey.surveyed(world, standing), now, fetched, freshness.problem, rotation_view(standing))
+    def status(self, *, gates: bool = False) -> GroupStatus:
+        """For one screen; *gates*: with those of the step at hand. Changes nothing."""
+        found, world = looking.told(self.journal, self._seen_as, gates=gates)
+        return replace(found, survey=survey.surveyed(world, found.standing))
+
+    def brief(self) -> GroupStatus:
+        """For whoever resumes: without a survey of all systems, which may take its time while nobody accepts writes."""
+        return looking.told(self.journal, self._seen_as, gates=False)[0]
+
+    def _seen_as(self, standing: Standing) -> World:
+        begun = standing.open or (standing.rotation and standing.begun and not standing.ended)
+        return self.world(self.rotation(standing) if begun else self.idle())
 
     def history(self) -> tuple[History, str]:
         """The authority in every commit of the branch, freshly fetched; and what kept it from being fresh (empty: nothing)."""
@@ -164,13 +168,11 @@ class Session:
         if target is source:
             raise UsageError(f"{source.cluster} is the source already", next_step=f"choose another --to than {source}")
         if target.value not in self.conf.clusters:
-            raise UsageError(
-                f"{self.group} has no cluster {target} in bennu.yaml", next_step=f"add it under groups.{self.group}.clusters, or choose another --to"
-            )
+            added = f"add it under groups.{self.group}.clusters, or choose another --to"
+            raise UsageError(f"{self.group} has no cluster {target} in bennu.yaml", next_step=added)
         if not source_dead:
             self._distinct(source, target)
-        pattern = self.settings.repository.require.ticket if self.settings.repository.require else None
-        _ticket(ticket, pattern, needed=False)
+        _ticket(ticket, self.settings.repository.require.ticket if self.settings.repository.require else None, needed=False)
         number = self.systems.repository.journal(self.group).records
         last = max((int(record.rotation.rsplit("-", 1)[-1]) for record in number if record.rotation), default=0)
         return Rotation(RotationId(self.group, last + 1), source, target, ticket, self.journal.holder.name, frozenset(options))
@@ -206,9 +208,8 @@ class Session:
         """Words where nothing can take over from a dead source. Raises GateRefused (3), LockHeld (4)."""
         # Killed before it entered S6, one that a disaster began goes on all the same.
         if not standing.open and (not standing.begun or standing.ended or standing.options.get(BESIDE) != "true"):
-            raise GateRefused(
-                "no rotation is open", next_step="'bennu rotate start --dr' takes the write authority to a cluster that was kept warm, if there is one"
-            )
+            warm = "'bennu rotate start --dr' takes the write authority to a cluster that was kept warm, if there is one"
+            raise GateRefused("no rotation is open", next_step=warm)
         if standing.direction is not Direction.FORWARD:
             raise GateRefused(
                 f"{standing.rotation} is on its way back to {standing.source}: which of its two clusters is the dead one is not Bennu's to guess",
@@ -276,9 +277,8 @@ class Session:
         else:
             raise UsageError(f"which cluster? {', '.join(one.value for one in there) or 'there is none beside the master'}", next_step="name it with --colour")
         if gone and gone != doomed.cluster:
-            raise UsageError(
-                f"--gone {gone!r} is not the cluster that is taken down: its name is {doomed.cluster}", next_step="type that name, or leave --gone out"
-            )
+            words = f"--gone {gone!r} is not the cluster that is taken down: its name is {doomed.cluster}"
+            raise UsageError(words, next_step="type that name, or leave --gone out")
         options = frozenset({"cleanup", *([OPTION] if gone else [])})
         return Rotation(RotationId(self.group, standing.number + 1), doomed, master, "", self.journal.holder.name, options)
 
