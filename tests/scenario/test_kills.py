@@ -44,6 +44,10 @@ def test_a_rotation_killed_three_times_ends_whole(tmp_path: Path, points: tuple[
         killed(here, "start", points[0])
         # Another laptop: only the repository is left. Of the same user and host's name, and another machine all the same.
         shutil.rmtree(tmp_path / "state")
+        told = here.bennu("rotate", "status", "--why", "-o", "json").data
+        assert (told["outlook"]["code"], told["stale"]) == (0, "")
+        assert (bool(told["outlook"]["gates"]), bool(told["intent"]["step"]), told["ages"]["heartbeat"] >= 0) == (True, True, True)
+        assert "a resume" in here.bennu("rotate", "status", "--why").out
         refused = here.bennu("rotate", "resume", "--no-input")
         lock = json.loads(here.bennu("unlock", "-o", "json").out)["lock"]["id"]
         assert refused.code == 4
@@ -53,4 +57,5 @@ def test_a_rotation_killed_three_times_ends_whole(tmp_path: Path, points: tuple[
         assert here.traffic_flows()
         said = here.bennu("rotate", "resume", "--no-input", "--auto-promote")
         assert said.code == 0, said.err
+        assert [line for line in said.err.splitlines() if line.startswith("bennu: a resume ")], said.err
         here.assert_at_rest("green")
