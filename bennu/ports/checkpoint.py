@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import count
 from typing import Protocol
 
 from bennu.core.clusters import Group
@@ -36,6 +37,14 @@ class Room:
     problem: str = ""
 
 
+def names(name: str) -> Iterator[str]:
+    """*name*, and then that name with a number: for a file that must not take another one's place."""
+    yield name
+    stem, dot, kind = name.rpartition(".")
+    for number in count(2):
+        yield f"{stem}-{number}{dot}{kind}"
+
+
 class Checkpoint(Protocol):
     """A file of 0600 per group, replaced atomically (temp, fsync, rename, fsync of the folder), with a checksum."""
 
@@ -61,7 +70,8 @@ class Checkpoint(Protocol):
         """A name for this machine and this state directory, the same for as long as both last: whoever has it shares the file lock. Raises StoppedSafe if the disk refuses."""
 
     def save_dump(self, name: str, content: Iterable[bytes]) -> Dump:
-        """Keep a file (0600) beside the checkpoints, for what must not be lost, and one that ``sha256sum -c`` reads. Whole or not at all. Raises StoppedSafe if the disk refuses."""
+        """Keep a file (0600) beside the checkpoints, for what must not be lost, and one that ``sha256sum -c`` reads. Whole or not at all, under a name that
+        no other file has: what was kept is never overwritten. Raises StoppedSafe if the disk refuses."""
 
     def room(self) -> Room:
         """What is left on the disk below the checkpoints and below Bennu's clone; found out by writing to both."""

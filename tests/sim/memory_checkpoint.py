@@ -10,7 +10,7 @@ from hashlib import sha256
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all, rendered
 from bennu.errors import LockHeld, StoppedSafe
-from bennu.ports.checkpoint import Copy, Dump, Room
+from bennu.ports.checkpoint import Copy, Dump, Room, names
 
 
 @dataclass
@@ -74,6 +74,7 @@ class MemoryCheckpoint:
 
     def save_dump(self, name: str, content: Iterable[bytes]) -> Dump:
         self._writable()
+        name = next(one for one in names(name) if one not in self.disk.dumps)
         self.disk.dumps[name] = b"".join(content)
         return Dump(f"memory:{name}", sha256(self.disk.dumps[name]).hexdigest())
 

@@ -71,6 +71,16 @@ def test_a_dump_is_kept(two: tuple[Checkpoint, Checkpoint]) -> None:
     assert kept.sha256 == hashlib.sha256(b"\x00\xff").hexdigest()
 
 
+def test_a_second_dump_of_one_name_takes_no_other_one_s_place(two: tuple[Checkpoint, Checkpoint], tmp_path: Path) -> None:
+    kept = [one.save_dump("redis.20260101T000000Z.jsonl", (content,)) for one, content in ((two[0], b"first"), (two[1], b"second"), (two[0], b"third"))]
+    assert [one.path.rpartition("redis.")[2] for one in kept] == ["20260101T000000Z.jsonl", "20260101T000000Z-2.jsonl", "20260101T000000Z-3.jsonl"]
+    assert len({one.sha256 for one in kept}) == 3
+    for one, content in zip(kept, (b"first", b"second", b"third"), strict=True):
+        if not one.path.startswith("memory:"):
+            assert Path(one.path).read_bytes() == content
+            assert Path(f"{one.path}.sha256").read_text().startswith(one.sha256)
+
+
 def test_a_dump_that_cannot_be_read_to_its_end_is_not_kept(tmp_path: Path) -> None:
     def breaks() -> Iterator[bytes]:
         yield b"half"
