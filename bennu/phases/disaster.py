@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from bennu.core.clusters import Colour
-from bennu.core.disaster import BY, GONE, REPLID, Evidence, Exposure, Replica, exposed, fenced, promotable, promoted_here, sampled, usable
+from bennu.core.disaster import BESIDE, BY, GONE, REPLID, Evidence, Exposure, Replica, exposed, fenced, promotable, promoted_here, sampled, usable
 from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.states import State
 from bennu.core.switchover import ALONE, BY_POINTER, announced, closed
@@ -159,7 +159,10 @@ def _ask(world: World, proof: Verdict, *, loss: bool) -> str:
     other = (
         "" if proof.is_open else f"; --gone says that nothing can write there any more: cut it off first, scale its Redis to 0, or destroy it ({proof.reason})"
     )
-    return f"'bennu rotate promote --dr{given}{gone}' goes on{other}"
+    # Before its lock was taken (which gives it an epoch) the rotation that a disaster begins is none to go on with.
+    begins = BESIDE in world.rotation.options and not world.epoch and not world.facts.get(BY)
+    verb = f"start --dr --to {world.rotation.target}" if begins else "promote --dr"
+    return f"'bennu rotate {verb}{given}{gone}' goes on{other}"
 
 
 def _evidence(world: World) -> Evidence:

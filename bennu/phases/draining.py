@@ -21,7 +21,7 @@ from bennu.phases import stray_writes, takedown, warm_directory
 from bennu.phases.active_only import running
 from bennu.phases.base import Effect, GateStep, Pen, Phase, Seen, Step, World
 from bennu.phases.critical_servers import server
-from bennu.phases.gone import gone
+from bennu.phases.gone import given_up, gone
 from bennu.phases.kinds import PVC, STATEFULSET, name_of, namespace_of
 from bennu.phases.promoted import answers, balancer
 from bennu.phases.reconciled import FluxStep
@@ -95,8 +95,11 @@ def authority(world: World) -> Verdict:
     target = world.systems.redis(world.rotation.target).observe()
     if not target.is_master:
         return failed("the target's Redis is not a master")
-    dead = gone(world, world.rotation.source)
-    source = _observed(world) if dead else world.systems.redis(world.rotation.source).observe()
+    dead, redis = gone(world, world.rotation.source), world.systems.redis(world.rotation.source)
+    # Given up by name, it may have died alone: its cluster's nodes and API go on.
+    source = _observed(world) if given_up(world, world.rotation.source) else redis.observe()
+    if source is None and not dead and redis.lives():
+        return failed("the source's Redis answers, if only with a refusal: whether it is a master cannot be read")
     if source is None:
         return opened(f"the target has the authority; {world.rotation.source.cluster} does not answer, and was given up by name")
     if source.is_master and (source.keys or not dead):

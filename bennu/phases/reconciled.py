@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from bennu.core.clusters import Colour
@@ -9,10 +10,11 @@ from bennu.core.flux_pace import Sample
 from bennu.core.gates import Reconciliation, flux_at
 from bennu.core.policy import Policy
 from bennu.core.verdict import Verdict, opened, shut, worst
+from bennu.errors import BennuError
 from bennu.phases.base import Effect, GitStep, Pen, World
 from bennu.phases.gone import given_up, gone
 from bennu.phases.kinds import GIT_REPOSITORY, KUSTOMIZATION, REQUESTED_AT, RESOURCESET, condition, name_of
-from bennu.ports.kubernetes import Json, Kind, Kubernetes, Ref
+from bennu.ports.kubernetes import Conflict, Json, Kind, Kubernetes, Ref
 
 # Facts of the journal: how long Flux of a colour took to apply a step's commit.
 TOOK = "flux.took."
@@ -97,6 +99,7 @@ class FluxStep(GitStep):
         verdicts = []
         for colour in self.where(world):
             if colour in dead:
+                self._urge(world, colour)
                 continue
             if colour not in self._hurried:
                 hurry(world, colour)
@@ -106,6 +109,13 @@ class FluxStep(GitStep):
         if found.is_open and any(gone(world, colour) for colour in dead):
             return opened(f"nothing of {dead[0].cluster} is seen to run: Git says it for its return")
         return self.then(world) if found.is_open else found
+
+    def _urge(self, world: World, colour: Colour) -> None:
+        """A source that was declared dead and still runs something is told, once, as far as it listens: what must end there would else wait for Flux' own interval."""
+        if colour not in self._hurried:
+            self._hurried[colour] = world.systems.clock.boot()
+            with suppress(BennuError, Conflict):
+                hurry(world, colour)
 
     def _timed(self, world: World, colour: Colour) -> Verdict:
         found, clock, name = applied(world, colour), world.systems.clock, f"{TOOK}{colour}.{self.id}"

@@ -7,10 +7,11 @@ import re
 import pytest
 
 from bennu.core.states import State
+from bennu.engine.progress import Mark, Progress
 from bennu.engine.turns import Wishes
 from bennu.errors import BennuError, GateRefused, OperatorNeeded, RolledBack
 from tests.sim.memory_redis import MemoryRedis
-from tests.sim.pilot import BOB, Pilot, during, entered, gone_on, universe
+from tests.sim.pilot import BOB, Pilot, at_rest, during, entered, gone_on, universe
 from tests.sim.seams import Killed, Taps
 from tests.sim.test_disaster import BLUE, FAST, GREEN, burnt, canary, dead, declared, ended_at_green, returned
 from tests.sim.universe import Universe
@@ -100,6 +101,55 @@ def test_in_s8_the_source_is_destroyed_only_once_nothing_can_write_there() -> No
     assert any("/cluster-blue/" in path for path in world.tree)
     assert declared(world, accept_loss=False).code == 0
     assert not any("/cluster-blue/" in path for path in world.tree)
+
+
+def test_in_s8_a_source_whose_redis_alone_is_dead_is_taken_down_by_its_name() -> None:
+    world = entered(State.DRAINING, FAST)
+    world.servers[BLUE].knobs.up = False
+    assert gone_on(world).code == 5
+    asked = declared(world, accept_loss=False, gone="")
+    assert isinstance(asked.error, OperatorNeeded), asked
+    assert "--gone cluster-blue" in asked.error.next_step
+    assert any("/cluster-blue/" in path for path in world.tree)
+    assert declared(world, accept_loss=False).code == 0
+    at_rest(world, GREEN)
+
+
+def test_in_s8_a_redis_that_refuses_bennu_is_not_taken_for_dead() -> None:
+    world = entered(State.DRAINING, FAST)
+    world.servers[BLUE].knobs.refuses = True
+    assert declared(world, accept_loss=False).code == 3
+    dying = world.copy()
+    dying.servers[BLUE].knobs.up = False
+    pilot = Pilot(dying)
+
+    def returns(engine: object, progress: Progress) -> None:
+        if progress.mark is Mark.BEGIN and progress.step == "draining.refusals":
+            dying.servers[BLUE].knobs.up = True
+
+    pilot.watch = returns
+    outcome = pilot.resume(Wishes(dr=True, gone="cluster-blue"))
+    assert outcome.code == 5, outcome
+    assert "if only with a refusal" in str(outcome.error)
+    assert any("/cluster-blue/" in path for path in dying.tree)
+
+
+def test_start_dr_without_the_words_names_itself_as_the_next_command() -> None:
+    world = kept_and_dead()
+    pilot = Pilot(world, BOB)
+    rotation = pilot.session.warm_beside("")
+    with pytest.raises(OperatorNeeded) as asked:
+        pilot.session.judge_disaster(rotation, {}, Wishes(dr=True))
+    assert "'bennu rotate start --dr --to blue --accept-loss --gone cluster-green'" in asked.value.next_step
+    assert "promote" not in asked.value.next_step
+
+
+def test_flux_of_a_given_up_source_that_still_listens_is_hurried() -> None:
+    world, taps = entered(State.TRAFFIC_CANARY, FAST), Taps()
+    world.servers[BLUE].knobs.up = False
+    world.net.settle()
+    assert declared(world, taps=taps).code == 0
+    assert "kubernetes.blue.patch" in taps.calls
 
 
 def test_after_two_masters_the_sources_own_writes_are_given_up_by_name_or_kept() -> None:
