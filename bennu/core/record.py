@@ -9,6 +9,7 @@ import enum
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from bennu.core.states import Direction, State, Status
 from bennu.errors import DurableStateError
@@ -51,6 +52,11 @@ class Record:
 
     def line(self) -> str:
         """The record as one JSON line without a newline, keys in reading order, empty ones left out."""
+        return self._line
+
+    @cached_property
+    def _line(self) -> str:
+        # Once: whoever keeps a journal writes all of its records again with each new one.
         out: dict[str, object] = {"v": self.version, "at": self.at, "kind": self.kind, "rotation": self.rotation, "state": self.state}
         if self.step:
             out["step"] = self.step

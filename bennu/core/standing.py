@@ -68,8 +68,8 @@ class Standing:
         return bool(self.rotation) and self.state is not State.IDLE_STABLE
 
 
-class _Fold:
-    """Mutable while folding; ``standing`` is the result."""
+class Fold:
+    """The standing as records come in, each taken once: for who follows a journal that grows. ``standing`` is the result so far."""
 
     def __init__(self) -> None:
         self.now: dict[str, object] = {}
@@ -165,7 +165,7 @@ def _number(value: object) -> int:
 
 def folded(records: Iterable[Record]) -> Standing:
     """The standing after all *records*, oldest first."""
-    fold = _Fold()
+    fold = Fold()
     for record in records:
         fold.take(record)
     return fold.standing()

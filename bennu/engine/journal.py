@@ -14,13 +14,14 @@ from threading import RLock
 from bennu.core.clusters import Group
 from bennu.core.holding import overtaker
 from bennu.core.record import Kind, Record
-from bennu.core.standing import Standing, folded
+from bennu.core.standing import Fold, Standing
 from bennu.core.states import Direction, State, Status
 from bennu.core.switchover import OPEN
 from bennu.errors import BennuError, DependencyDown, LockLost, StoppedSafe
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
 from bennu.ports.repository import Change, Freshness, Repository
+from bennu.ports.repository import Journal as Found
 
 LOOK_S = 10.0  # a remote that takes longer to say that it is there must not keep the holder from its monitors
 
@@ -62,7 +63,8 @@ class Journal:
         self._repository, self._checkpoint, self.clock = repository, checkpoint, clock
         self.group, self.holder = group, holder
         self._tip = ""
-        self._records: list[Record] = []  # replaced, never changed: readers in other threads hold no lock
+        self._records: list[Record] = []  # grows, or is another one: readers in other threads hold no lock
+        self._fold, self._standing = Fold(), Standing()
         self._writing, self._quiet = RLock(), 0
         self._still_since: float | None = None  # seconds since boot
         self.epoch = 0
@@ -78,7 +80,7 @@ class Journal:
         with self._writing:
             freshness = self._repository.fetch()
             found = self._repository.journal(self.group)
-            self._tip, self._records = found.tip, list(found.records)
+            self._read(found)
             self.rotation = self.rotation or self.standing.rotation
             if not freshness.problem:
                 self._still_since = self._checkpoint.sighted(self.group, self._tip, self.clock.boot())
@@ -101,8 +103,19 @@ class Journal:
 
     @property
     def standing(self) -> Standing:
-        """What they amount to."""
-        return folded(self._records)
+        """What they amount to. Folded as they come in, by who drives: a watch beside the run only reads it."""
+        return self._standing
+
+    def _read(self, found: Found) -> None:
+        """All records anew."""
+        self._tip, self._records, self._fold = found.tip, [], Fold()
+        self._take(found.records)
+
+    def _take(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._fold.take(record)
+            self._records.append(record)
+        self._standing = self._fold.standing()
 
     def append(self, *entries: Entry, change: Change | None = None, limit_s: float | None = None) -> str:
         """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. *limit_s*: how long each answer of the remote's may take. Raises LockLost, DependencyDown, StoppedSafe, Uncopied."""
@@ -118,7 +131,8 @@ class Journal:
                 raise
             except LockLost as lost:
                 raise self.overtaken(lost) from lost
-            self._tip, self._records = reached.tip, [*self._records, *records]
+            self._tip = reached.tip
+            self._take(records)
             self._copied(standing)
             return reached.commit
 
@@ -179,7 +193,7 @@ class Journal:
                     LockLost(f"the lock of {self.group} was lost to {who}", changed="nothing since; no further effect follows", next_step="bennu rotate status")
                 )
             before = self.standing
-            self._tip, self._records = found.tip, list(found.records)
+            self._read(found)
             self._copied(before)
         self._unheard = None
         return bool(news)
