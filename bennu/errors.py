@@ -33,10 +33,11 @@ class BennuError(Exception):
     """Base of all errors that reach the user.
 
     ``changed`` says what Bennu had changed when it stopped, ``next_step`` what
-    the operator should do now (a command, where there is one).
+    the operator should do now (a command, where there is one; empty: the class's ``usually``).
     """
 
     exit_code: ClassVar[int] = 1
+    usually: ClassVar[str] = "'bennu status' shows how things stand"  # what to do next, where whoever raises it knows nothing better
 
     def __init__(self, message: str, *, changed: str = NOTHING, next_step: str = "") -> None:
         super().__init__(message)
@@ -54,10 +55,13 @@ class UsageError(BennuError):
     """What was typed or configured cannot be meant."""
 
     exit_code = 2
+    usually: ClassVar[str] = "mend what was typed or configured, and type it again"
 
 
 class ConfigError(UsageError):
     """A file says something wrong; ``file`` and ``line`` (from 1) say where."""
+
+    usually = "mend that line, then 'bennu config check'"
 
     def __init__(self, message: str, *, file: str, line: int | None = None, next_step: str = "") -> None:
         where = file if line is None else f"{file}:{line}"
@@ -70,6 +74,7 @@ class GateRefused(BennuError):
     """A precondition does not hold; nothing was changed."""
 
     exit_code = 3
+    usually: ClassVar[str] = "mend what it names; 'bennu doctor' shows all checks"
 
 
 class ReplicationLagError(GateRefused):
@@ -80,6 +85,7 @@ class LockHeld(BennuError):
     """Another holder drives this group."""
 
     exit_code = 4
+    usually: ClassVar[str] = "'bennu rotate status' shows who holds the group"
 
 
 class LockLost(LockHeld):
@@ -90,18 +96,21 @@ class StoppedSafe(BennuError):
     """Stopped in a safe state; ``bennu rotate resume`` goes on."""
 
     exit_code = 5
+    usually: ClassVar[str] = "mend the cause, then 'bennu rotate resume'"
 
 
 class RolledBack(BennuError):
     """Not a failure of Bennu's: the rotation ended at the source again."""
 
     exit_code = 6
+    usually: ClassVar[str] = "bennu status"
 
 
 class OperatorNeeded(BennuError):
     """Loss or two masters are possible; a human decides."""
 
     exit_code = 7
+    usually: ClassVar[str] = "'bennu rotate status --why' shows what was found"
 
 
 class SplitBrainError(OperatorNeeded):
@@ -112,22 +121,27 @@ class DependencyDown(BennuError):
     """A system that Bennu needs does not answer, or a credential expired."""
 
     exit_code = 8
+    usually: ClassVar[str] = "when it answers: the same command again, or 'bennu rotate resume' where a rotation is open"
 
 
 class DurableStateError(BennuError):
     """Journal or checkpoint cannot be read, or they contradict each other."""
 
     exit_code = 9
+    usually: ClassVar[str] = "'bennu rotate status --why' shows the records that can be read"
 
 
 class Paused(BennuError):
     """Waits for a human's ``promote`` or approval."""
 
     exit_code = 10
+    usually: ClassVar[str] = "'bennu rotate resume' goes on"
 
 
 class Interrupted(BennuError):
     """A signal ended the run at a safe point; exit code 128 + signal number."""
+
+    usually = "'bennu rotate resume' goes on"
 
     def __init__(self, signal_number: int, message: str, *, changed: str, next_step: str) -> None:
         super().__init__(message, changed=changed, next_step=next_step)

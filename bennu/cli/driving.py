@@ -137,7 +137,7 @@ def _with_lock(journal: Journal, error: BennuError) -> BennuError:
     lock = journal.standing.lock
     if lock is not None and lock.id == journal.lock_id:
         error.changed += f"; the lock {lock.id} could not be let go of"
-        error.next_step += f" (on another machine: 'bennu rotate resume --take-over {lock.id}')"
+        error.next_step = f"{error.next_step or error.usually} (on another machine: 'bennu rotate resume --take-over {lock.id}')"
     return error
 
 

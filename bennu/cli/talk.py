@@ -6,11 +6,8 @@ from bennu.errors import BennuError
 
 
 def told(error: BennuError) -> str:
-    """Three lines for stderr (the last only where there is something to do)."""
-    lines = [f"bennu: {error.message}", f"  changed: {error.changed}"]
-    if error.next_step:
-        lines.append(f"  next:    {error.next_step}")
-    return "\n".join(lines) + "\n"
+    """Three lines for stderr."""
+    return f"bennu: {error.message}\n  changed: {error.changed}\n  next:    {error.next_step or error.usually}\n"
 
 
 def bug(error: BaseException, *, changed: str, next_step: str) -> BennuError:

@@ -115,7 +115,7 @@ class Engine:
         except LockLost:
             raise
         except BennuError as error:
-            verdict(self.world, self.lookout, f"{error.message}; {error.next_step}")
+            verdict(self.world, self.lookout, f"{error.message}; {error.next_step or error.usually}")
             raise
 
     def _accepted(self) -> None:
