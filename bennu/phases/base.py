@@ -20,6 +20,7 @@ from bennu.core.verdict import Verdict, opened
 from bennu.errors import BennuError
 from bennu.manifests import cluster_config, traffic_state, tree
 from bennu.manifests.write_service import WriteService
+from bennu.phases.crew import Crew
 from bennu.ports.certificates import Certificates
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
@@ -71,6 +72,7 @@ class Systems:
     certificates: Certificates
     checkpoint: Checkpoint
     clock: Clock
+    crew: Callable[[int], Crew] = Crew  # threads for what happens at the same moment
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from bennu.core.switchover import BY_POINTER, HAND_OVER, Todo, announced, closed, decide
 from bennu.core.verdict import Verdict, opened
@@ -26,6 +26,7 @@ class HandOver(Step):
 
     id = HAND_OVER
     title = "the write authority"
+    section: ClassVar[type[Section]] = Section
 
     def observe(self, world: World) -> Seen:
         """Already so where the target is master, the source follows it, and both pointers say so. Once it was announced the act alone can tell: roles count when older holders are cut off."""
@@ -51,7 +52,7 @@ class HandOver(Step):
         for attempt in range(world.policy.switchover_tries):
             try:
                 with _connected(world) as hands:
-                    effect = Section(world, pen, hands, figures).run(resume=attempt > 0 or announced(world.facts))
+                    effect = self.section(world, pen, hands, figures).run(resume=attempt > 0 or announced(world.facts))
                     return Effect({**effect.facts, **closed(world.facts), **released(world)})
             except NotNow as late:
                 # A burst of writes or a save passes; a link that is too slow does not.

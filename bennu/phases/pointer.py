@@ -8,7 +8,7 @@ tried again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -104,7 +104,7 @@ class Pointers:
         return {"data": dict(obj.get("data") or {})}
 
     def _all(self, said: Mapping[Colour, Said], *, held: bool) -> None:
-        with ThreadPoolExecutor(OBJECTS) if self._threads is None else nullcontext(self._threads) as threads:
+        with self._world.systems.crew(OBJECTS) if self._threads is None else nullcontext(self._threads) as threads:
             writes = [
                 threads.submit(self._apply, colour, ref, content, held=held)
                 for colour, one in said.items()

@@ -14,9 +14,8 @@ written is tried again after the epoch on it was read again, and what still fail
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from datetime import datetime
-from threading import Barrier
 
 from bennu.core.invariants import SPLIT_BRAIN, lag_threshold
 from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
@@ -47,7 +46,7 @@ class Section:
     def __init__(self, world: World, pen: Pen, hands: Hands, figures: dict[str, str]) -> None:
         self._world, self._pen, self._hands, self._figures = world, pen, hands, figures
         # One for telling the apps, which waits for the others.
-        self._threads = ThreadPoolExecutor(1 + OBJECTS)
+        self._threads = world.systems.crew(1 + OBJECTS)
         self._pointers = Pointers(world, threads=self._threads)
         # Computed here, since editing text takes longer than the whole pause.
         self._at_target, self._at_source = (desired(world, colour) for colour in (world.rotation.target, world.rotation.source))
@@ -208,12 +207,7 @@ class Section:
         if found.total > policy.pause_budget_ms:
             raise StepAborted(f"writes would be paused for {found.words()}, and at most {policy.pause_budget_ms} ms are promised (switchover.pause_budget)")
         self._pause_ms = dead_mans_switch_ms(found, policy.pause_ms, policy.pause_budget_ms)
-        self._threads_started()
-
-    def _threads_started(self) -> None:
-        """All of them, before anybody waits: starting them takes as long as a quick pointer's write."""
-        together = Barrier(1 + OBJECTS, timeout=1)
-        wait([self._threads.submit(together.wait) for _ in range(1 + OBJECTS)])
+        self._threads.gather()
 
     def _from_pause(self) -> Effect:
         with self._hands.target.following(self._every_s) as target:

@@ -9,7 +9,6 @@ It begins with the history that S4 notes: before it, the target's Redis is a str
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from bennu.core.clusters import Colour
@@ -56,7 +55,7 @@ def masters(world: World) -> tuple[Master, ...]:
         seen = [(one.name, one.seen) for one in found if one.seen.is_master]
         return [Master(colour, name, it.run_id, it.replid, it.replid2, it.keys) for name, it in seen]
 
-    with ThreadPoolExecutor(2) as pool:
+    with world.systems.crew(2) as pool:
         return tuple(one for found in pool.map(asked, (world.rotation.source, world.rotation.target)) for one in found)
 
 

@@ -5,7 +5,6 @@ A stage reads what the stage before left one tick earlier, so that a gate that b
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -14,7 +13,7 @@ import yaml
 
 from bennu.phases.kinds import FLUX_OWNER, FLUX_RECONCILE, GIT_REPOSITORY, KUSTOMIZATION, REQUESTED_AT, RESOURCESET, annotations_of, ref_of
 from bennu.ports.kubernetes import Json, Kind, Ref
-from tests.sim.memory_kubernetes import MemoryKubernetes
+from tests.sim.memory_kubernetes import MemoryKubernetes, copied
 from tests.sim.memory_repository import MemoryRemote
 
 NAMESPACE = "flux-system"
@@ -33,6 +32,10 @@ def reconcile(cluster: MemoryKubernetes, remote: MemoryRemote, now: float) -> No
     """One tick of Flux, the last stage first."""
     if not cluster.serves(KUSTOMIZATION):
         return
+    # Nothing but these is looked at; and once in an interval the branch is, whatever happens.
+    seen = (cluster.changes(KUSTOMIZATION, RESOURCESET, GIT_REPOSITORY), remote.history[-1].commit.id, remote.down)
+    if cluster.looked.get("flux") == seen and now < cluster.until:
+        return
     for one in cluster.peek(KUSTOMIZATION, NAMESPACE):
         if not one["spec"].get("suspend"):
             _kustomization(cluster, remote, one)
@@ -42,6 +45,9 @@ def reconcile(cluster: MemoryKubernetes, remote: MemoryRemote, now: float) -> No
     for one in cluster.peek(GIT_REPOSITORY, NAMESPACE):
         if not one["spec"].get("suspend"):
             _source(cluster, remote, one, now)
+    if cluster.changes(KUSTOMIZATION, RESOURCESET, GIT_REPOSITORY) == seen[0]:
+        polled = [float(one.get("status", {}).get("at", -1e9)) for one in cluster.peek(GIT_REPOSITORY, NAMESPACE)]
+        cluster.looked["flux"], cluster.until = seen, min(polled, default=-1e9) + INTERVAL_S
 
 
 def _source(cluster: MemoryKubernetes, remote: MemoryRemote, one: Json, now: float) -> None:
@@ -63,7 +69,7 @@ def _kustomization(cluster: MemoryKubernetes, remote: MemoryRemote, one: Json) -
     folder, at = one["spec"]["path"].removeprefix("./"), revision.rpartition(":")[2]
     files = next(one.files for one in reversed(remote.history) if one.commit.id == at)
     paths = sorted(path for path in files if path.startswith(f"{folder}/") and path.endswith(".yaml"))
-    found = [copy.deepcopy(obj) for path in paths for obj in parsed(files[path])]
+    found = [copied(obj) for path in paths for obj in parsed(files[path])]
     for patch in one["spec"].get("patches") or []:
         _patch(found, patch)
     inventory = apply_all(cluster, found, one["metadata"]["name"], status.get("inventory") or [])
@@ -87,7 +93,7 @@ def _resource_set(cluster: MemoryKubernetes, one: Json) -> None:
     variant = one["spec"]["inputs"][0]["redisVariant"]
     found = []
     for resource in one["spec"]["resources"]:
-        filled = copy.deepcopy(resource)
+        filled = copied(resource)
         filled["spec"]["path"] = filled["spec"]["path"].replace("<< inputs.redisVariant >>", variant)
         found.append(filled)
     inventory = apply_all(cluster, found, "", status.get("inventory") or [])
@@ -113,7 +119,7 @@ def applied(cluster: MemoryKubernetes, obj: dict[str, Any], owner: str) -> None:
     live = cluster.at(ref)
     if live is not None and annotations_of(live).get(FLUX_RECONCILE) == "disabled":
         return
-    fresh = copy.deepcopy(obj)
+    fresh = copied(obj)
     meta = fresh["metadata"]
     if owner:
         meta["labels"] = {**(meta.get("labels") or {}), FLUX_OWNER: owner}

@@ -22,6 +22,9 @@ def mirror(importing: MemoryKubernetes, exporting: MemoryKubernetes, link: str, 
     """One tick of one direction. A dead gateway leaves the mirrors, without addresses; a dead API server leaves them as they are."""
     if not linked(importing, link) or not exporting.up:
         return
+    seen = (importing.changes(SERVICE, ENDPOINTS, LINK), exporting.changes(SERVICE), alive)
+    if importing.looked.get(link) == seen:
+        return
     exported = [one for one in exporting.peek(SERVICE) if labels_of(one).get(EXPORTED) == "true"]
     wanted = {(namespace_of(one), f"{name_of(one)}-{link}") for one in exported}
     for gone in [one for one in importing.peek(SERVICE) if labels_of(one).get(MIRROR_OF) == link]:
@@ -36,6 +39,8 @@ def mirror(importing: MemoryKubernetes, exporting: MemoryKubernetes, link: str, 
     live = importing.at(Ref(LINK, link, MULTICLUSTER))
     if live is not None and live.get("status") != {"mirrorServices": states}:
         importing.put({**live, "status": {"mirrorServices": states}}, manager="linkerd")
+    if importing.changes(SERVICE, ENDPOINTS, LINK) == seen[0]:
+        importing.looked[link] = seen
 
 
 def _mirrored(importing: MemoryKubernetes, namespace: str, name: str, link: str, *, alive: bool) -> None:

@@ -30,6 +30,23 @@ PARKED = Address("127.0.0.1", 1)
 
 def step(cluster: MemoryKubernetes, redis: MemoryRedis | None, colour: str) -> None:
     """One tick of one cluster."""
+    idle = cluster.looked.get("node") == _looked_at(cluster, redis)
+    for cronjob in cluster.peek(CRONJOB):
+        _cronjob(cluster, cronjob)
+    begin = _looked_at(cluster, redis)
+    if not idle:
+        _stepped(cluster, redis, colour)
+    # Jobs that come and go by the minute are nobody else's work.
+    if idle or _looked_at(cluster, redis) == begin:
+        cluster.looked["node"] = _looked_at(cluster, redis)
+
+
+def _looked_at(cluster: MemoryKubernetes, redis: MemoryRedis | None) -> object:
+    kinds = (CRD, SERVICE, DEPLOYMENT, CRONJOB, POD, STATEFULSET, PVC, CONFIGMAP, JOB)
+    return cluster.changes(*kinds), redis is not None and redis.knobs.up
+
+
+def _stepped(cluster: MemoryKubernetes, redis: MemoryRedis | None, colour: str) -> None:
     for crd in cluster.peek(CRD):
         _put(cluster, crd, {"conditions": [{"type": "Established", "status": "True"}]})
     for service in cluster.peek(SERVICE):
@@ -37,8 +54,6 @@ def step(cluster: MemoryKubernetes, redis: MemoryRedis | None, colour: str) -> N
             _put(cluster, service, {"loadBalancer": {"ingress": [{"hostname": f"{name_of(service)}-{colour}.test"}]}})
     for deployment in cluster.peek(DEPLOYMENT):
         _deployment(cluster, deployment)
-    for cronjob in cluster.peek(CRONJOB):
-        _cronjob(cluster, cronjob)
     _orphans(cluster)
     if redis is not None:
         _redis(cluster, redis)

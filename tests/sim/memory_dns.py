@@ -20,6 +20,6 @@ class MemoryDns:
 
     def ask(self, record: str, server: str) -> DnsAnswer:
         if server in self.silent:
-            raise DependencyDown(f"the name server {server} does not serve: no answer in time")
+            raise DependencyDown(f"the name server {server} does not serve: no answer in time", next_step="look at that name server")
         targets, ttl_s = self._views.get((server, record.rstrip(".")), ((), 0))
         return DnsAnswer(server, targets, ttl_s)

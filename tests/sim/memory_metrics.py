@@ -38,4 +38,4 @@ class MemoryMetrics:
 
     def _answering(self) -> None:
         if not self.up:
-            raise DependencyDown("Prometheus cannot be asked: Connection refused")
+            raise DependencyDown("Prometheus cannot be asked: Connection refused", next_step="check metrics.prometheus")

@@ -52,6 +52,9 @@ class State:
     def keys(self) -> dict[str, str]:
         return dict(self.data)
 
+    def __deepcopy__(self, memo: object) -> State:
+        return self
+
 
 @dataclass
 class Connection:
@@ -89,10 +92,12 @@ class RedisNet:
         self.now = now
         self._servers: dict[Address, MemoryRedis] = {}
         self._cut: set[tuple[str, str]] = set()
+        self.version = Knobs.version  # of every server that is made
 
     def server(self, name: str, address: Address) -> MemoryRedis:
         """A new, empty master."""
         made = self._servers[address] = MemoryRedis(self, name, address)
+        made.knobs.version = self.version
         return made
 
     def alias(self, address: Address, server: MemoryRedis) -> None:
@@ -105,12 +110,14 @@ class RedisNet:
         return found if found is not None and found.knobs.up and (asker.name, found.name) not in self._cut else None
 
     def cut(self, asker: MemoryRedis, asked: MemoryRedis) -> None:
-        self._cut.add((asker.name, asked.name))
-        self.settle()
+        if (asker.name, asked.name) not in self._cut:
+            self._cut.add((asker.name, asked.name))
+            self.settle()
 
     def heal(self, asker: MemoryRedis, asked: MemoryRedis) -> None:
-        self._cut.discard((asker.name, asked.name))
-        self.settle()
+        if (asker.name, asked.name) in self._cut:
+            self._cut.discard((asker.name, asked.name))
+            self.settle()
 
     def settle(self) -> None:
         """Let replication run until nothing changes any more."""
@@ -252,6 +259,8 @@ class MemoryRedis:
         if master is None or master is self or (master.state.master is not None and not master.state.synced):
             self.link_lost_at = self.net.now() if state.synced else self.link_lost_at
             self.state = replace(state, synced=False)
+        elif state.synced and state.offset == master.state.offset and state.data is master.state.data:
+            return False
         elif state.synced:
             self.state = replace(state, offset=master.state.offset, data=master.state.data)
         elif self._continues(master.state):
@@ -273,7 +282,7 @@ class MemoryRedis:
 
     # --- users and fate ---
 
-    def client_write(self, key: str, value: str) -> None:
+    def client_write(self, key: str, value: str, *, fresh: bool = False) -> None:
         """A user's SET. Raises ConnectionError, ReadOnly, Held."""
         if not self.knobs.up:
             raise ConnectionError(f"{self.name} is down")
@@ -282,11 +291,13 @@ class MemoryRedis:
         if self.net.now() < self.paused_until:
             raise Held
         # A writable replica's own writes do not move its offset: that is why nothing can tell later that they were there (facts.md).
-        self.store(key, value, moving=self.state.master is None)
+        self.store(key, value, moving=self.state.master is None, fresh=fresh)
 
-    def store(self, key: str, value: str, *, moving: bool = True) -> None:
+    def store(self, key: str, value: str, *, moving: bool = True, fresh: bool = False) -> None:
+        """*fresh*: nobody has written that key before."""
         size = 40 + len(key) + len(value) if moving else 0
-        self.state = replace(self.state, data=tuple({**self.state.keys, key: value}.items()), offset=self.state.offset + size)
+        data = (*self.state.data, (key, value)) if fresh else tuple({**self.state.keys, key: value}.items())
+        self.state = replace(self.state, data=data, offset=self.state.offset + size)
         self.net.settle()
 
     def crash(self, *, kept: bool = True, history_kept: bool = False) -> None:
@@ -320,9 +331,9 @@ class MemoryRedis:
 
     def _answering(self) -> None:
         if not self.lives():
-            raise DependencyDown(f"{self.name} does not answer: connection refused")
+            raise DependencyDown(f"{self.name} does not answer: connection refused", next_step="look at its pod and its logs")
         if self.knobs.refuses:
-            raise DependencyDown(f"{self.name} refuses the password (WRONGPASS)")
+            raise DependencyDown(f"{self.name} refuses the password (WRONGPASS)", next_step="check the secret that redis[].auth names")
 
 
 def _with_empty_second(history: tuple[str, int]) -> tuple[str, str, int]:

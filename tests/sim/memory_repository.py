@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all, rendered
@@ -151,7 +152,7 @@ class MemoryRepository:
         if not self._history:
             freshness = self.fetch()
             if not self._history:
-                raise DependencyDown(freshness.problem)
+                raise DependencyDown(freshness.problem, next_step="check repository.remote, the network and the credentials")
         return self._history[-1].commit.id
 
     def _at(self, commit: str) -> Snapshot:
@@ -183,7 +184,7 @@ class MemoryRepository:
         if str(group) in self._rewritten:
             raise DurableStateError(f"the journal of {group} was rewritten at the remote (now {self.remote.tip(group)[:12]})")
         swaps = self._swaps.get(str(group), ())
-        return Journal(swaps[-1].tip if swaps else "", tuple(record for swap in swaps for record in parse_all(swap.lines)))
+        return Journal(swaps[-1].tip if swaps else "", tuple(record for swap in swaps for record in _parsed(swap.lines)))
 
     # --- writing ---
 
@@ -266,6 +267,11 @@ class MemoryRepository:
     def elsewhere(self, author: str = "") -> MemoryRepository:
         """A fresh clone of the same remote."""
         return MemoryRepository(self.remote, author=author or self._author, now=self._now)
+
+
+@lru_cache(maxsize=4000)
+def _parsed(lines: str) -> tuple[Record, ...]:
+    return parse_all(lines)
 
 
 def rewound(remote: MemoryRemote, group: Group) -> None:

@@ -40,4 +40,4 @@ class MemoryRequestBox:
 
     def _reachable(self) -> None:
         if self._remote.down:
-            raise DependencyDown("the Git remote does not answer: it is down")
+            raise DependencyDown("the Git remote does not answer: it is down", next_step="check repository.remote and the network")

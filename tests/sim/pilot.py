@@ -20,7 +20,7 @@ from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
 from bennu.errors import BennuError, LockLost
-from bennu.phases.base import Rotation
+from bennu.phases.base import Rotation, Systems
 from bennu.phases.single_master import MasterWatch
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.repository import Request
@@ -106,16 +106,26 @@ class WatchedClock:
         return woken
 
 
+@dataclass(frozen=True)
+class Plant:
+    """Where a bug may be planted: in what the systems answer, in how the journal is kept, in what the engine runs."""
+
+    systems: Callable[[Systems], Systems] = lambda found: found
+    journal: type[Journal] = Journal
+    engine: Callable[[Engine], None] = lambda engine: None
+
+
 class SimSession(Session):
     """A session whose adapters are the simulated ones."""
 
-    def __init__(self, world: Universe, holder: Holder, policy: Policy, taps: Taps, checkpoint: Checkpoint | None = None) -> None:
+    def __init__(self, world: Universe, holder: Holder, policy: Policy, taps: Taps, plant: Plant, checkpoint: Checkpoint | None = None) -> None:
         super().__init__(Options(environ={}), Path("bennu.yaml"), world.settings, fleet.GROUP)
         found, box = systems(world, taps, holder.name, checkpoint)
+        found = plant.systems(found)
         self._clock = WatchedClock(world.clock)
         self._simulated = Built(replace(found, clock=self._clock), box)
         self.looks: list[Callable[[], None]] = []  # how to have the watch look between two waits
-        self._pen = Journal(found.repository, found.checkpoint, found.clock, fleet.GROUP, holder)
+        self._pen = plant.journal(found.repository, found.checkpoint, found.clock, fleet.GROUP, holder)
         self._numbers = policy
 
     @property
@@ -165,10 +175,18 @@ class Pilot:
     """A process on *holder*'s machine. ``watch`` sees each progress; what it raises ends the process like a kill."""
 
     def __init__(
-        self, world: Universe, holder: Holder = ANN, *, policy: Policy = POLICY, taps: Taps | None = None, checkpoint: Checkpoint | None = None
+        self,
+        world: Universe,
+        holder: Holder = ANN,
+        *,
+        policy: Policy = POLICY,
+        taps: Taps | None = None,
+        plant: Plant = Plant(),  # frozen
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.world, self.holder, self.taps = world, holder, taps or Taps()
-        self.session = SimSession(world, holder, policy, self.taps, checkpoint)
+        self.plant = plant
+        self.session = SimSession(world, holder, policy, self.taps, plant, checkpoint)
         self.watch: Watch = lambda engine, progress: None
 
     def start(self, wishes: Wishes = AUTO, *, to: str = "", options: tuple[str, ...] = (), ticket: str = "") -> Outcome:
@@ -200,6 +218,7 @@ class Pilot:
         try:
             with opening as engine:
                 engine.talk = seen.append
+                self.plant.engine(engine)
                 try:
                     for progress in engine.roll_back() if back else engine.drive():
                         seen.append(progress)

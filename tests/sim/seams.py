@@ -10,13 +10,15 @@ from threading import RLock
 from typing import Any
 
 from bennu.core.clusters import Colour
+from bennu.errors import DependencyDown, StoppedSafe
 from bennu.phases.base import Systems
+from bennu.phases.crew import Crew
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.kubernetes import Kubernetes
 from bennu.ports.redis import RedisServer
 from bennu.ports.repository import RequestBox
 from tests.sim.memory_checkpoint import MemoryCheckpoint
-from tests.sim.memory_redis import Polled
+from tests.sim.memory_redis import MemoryCritical, Polled
 from tests.sim.memory_repository import MemoryRepository
 from tests.sim.memory_requests import MemoryRequestBox
 from tests.sim.universe import Universe
@@ -57,6 +59,10 @@ class PlainCertificates:
         return frozenset(pem.splitlines())
 
 
+class Lost(Exception):
+    """What a tap raises for a system that does not answer: the caller gets what its port says then."""
+
+
 class Killed(BaseException):
     """The process is gone: nothing catches this."""
 
@@ -67,6 +73,8 @@ class Taps:
 
     before: Callable[[str], None] = field(default=lambda call: None)
     after: Callable[[str], None] = field(default=lambda call: None)
+    answer: Callable[[str, Any], Any] = field(default=lambda call, result: result)  # what the caller gets instead of a result
+    crew: Callable[[int], Crew] = Crew
     reads: bool = False
     calls: list[str] = field(default_factory=list)
 
@@ -93,18 +101,29 @@ class Seam:
         def called(*args: Any, **kwargs: Any) -> Any:
             name = f"{self._name}.{attribute}"
             with self._lock:
-                self._taps.calls.append(name)
-                self._taps.before(name)
-                if effect:
-                    self._universe.clients_write()
-                result = found(*args, **kwargs)
-                if effect:
-                    self._universe.look()
-                    self._universe.clients_write()
-                self._taps.after(name)
-                return result
+                try:
+                    self._taps.calls.append(name)
+                    self._taps.before(name)
+                    if effect:
+                        self._universe.clients_write()
+                    result = found(*args, **kwargs)
+                    if effect:
+                        self._universe.look()
+                        self._universe.clients_write()
+                    self._taps.after(name)
+                    return self._taps.answer(name, result)
+                except Lost as lost:
+                    raise self._unanswered(str(lost)) from None
 
         return called
+
+    def _unanswered(self, words: str) -> Exception:
+        if isinstance(self._system, MemoryCritical):
+            self._system.connection.alive = False
+            return ConnectionError(words)
+        if isinstance(self._system, MemoryCheckpoint):
+            return StoppedSafe(f"the checkpoint cannot be written: {words}", next_step="free the disk, then 'bennu rotate resume'")
+        return DependencyDown(f"{self._name} does not answer: {words}", next_step="bennu rotate resume")
 
     @contextmanager
     def _following(self, every_s: float) -> Iterator[Polled]:
@@ -142,5 +161,6 @@ def systems(universe: Universe, taps: Taps, machine: str, checkpoint: Checkpoint
         certificates=PlainCertificates(),
         checkpoint=seam(checkpoint or MemoryCheckpoint(universe.disk(machine)), "checkpoint"),
         clock=universe.clock,
+        crew=taps.crew,
     )
     return found, seam(MemoryRequestBox(universe.remote), "box")

@@ -92,7 +92,8 @@ class Universe:
         counters = [self.remote._numbers, self.clock._order, *(cluster._version for cluster in self.clusters.values())]
         memo: dict[int, object] = {id(one): itertools.count(next(one)) for one in counters}
         # What never changes once it is there is shared.
-        memo |= {id(one): one for one in (*self.remote.history, *(swap for swaps in self.remote.journals.values() for swap in swaps), self.settings)}
+        shared = (one for cluster in self.clusters.values() for one in (*cluster._objects, *cluster._objects.values(), *cluster._events))
+        memo |= {id(one): one for one in (*self.remote.history, *(swap for swaps in self.remote.journals.values() for swap in swaps), self.settings, *shared)}
         return copy.deepcopy(self, memo)
 
     # What systems ask for
@@ -100,12 +101,12 @@ class Universe:
     def cluster(self, colour: Colour) -> MemoryKubernetes:
         """As the adapters do: a context that was never written is a usage error."""
         if colour not in self.clusters:
-            raise UsageError(f"the kubeconfig has no context sim-{colour}")
+            raise UsageError(f"the kubeconfig has no context sim-{colour}", next_step="check groups in bennu.yaml")
         return self.clusters[colour]
 
     def redis(self, colour: Colour) -> MemoryRedis:
         if colour not in self.servers:
-            raise DependencyDown(f"Redis of {colour.cluster} does not answer")
+            raise DependencyDown(f"Redis of {colour.cluster} does not answer", next_step="look at its pod and its logs")
         return self.servers[colour]
 
     def disk(self, machine: str) -> MemoryDisk:
@@ -165,6 +166,7 @@ class Universe:
                     controllers_flux.reconcile(cluster, self.remote, self.clock.boot())
                 controllers_node.step(cluster, self.servers.get(colour), colour.value)
         self._mesh()
+        self.net.settle()
         self._traffic()
         self.clients_write()
         self.look()
@@ -224,7 +226,7 @@ class Universe:
             self._written += 1
             key = f"{colour}-{self._written}"
             try:
-                server.client_write(key, "1")
+                server.client_write(key, "1", fresh=True)
             except (ConnectionError, Held, ReadOnly):
                 continue
             self.acknowledged[key] = colour.value
