@@ -9,13 +9,19 @@ WORKERS ?= 2
 RT ?= --rt
 RESULTS = benchmarks/results
 
-.PHONY: demo test lint install clean benchmarks
+.PHONY: demo test sim lint install clean benchmarks
 
 demo: $(STAMP)
 	$(BIN)/bennu lab demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# A hundred thousand seeded stories, on all cores: hours on a small machine (docs/simulation.md). SEEDS= and FIRST= choose others.
+SEEDS ?= 100000
+FIRST ?= 0
+sim: $(STAMP)
+	$(BIN)/python -m tests.sim.seeds --first $(FIRST) --seeds $(SEEDS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
