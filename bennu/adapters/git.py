@@ -16,10 +16,10 @@ from pathlib import Path
 
 from bennu.adapters.git_clone import Clone, Remote
 from bennu.adapters.git_objects import Pen, refuse_paths
-from bennu.adapters.git_process import Ran, disk_refused, last_words, plain
+from bennu.adapters.git_process import Ran, last_words, plain
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all
-from bennu.errors import ConfigError, DependencyDown, DurableStateError, GateRefused, LockLost, StoppedSafe
+from bennu.errors import ConfigError, DurableStateError, GateRefused, LockLost, StoppedSafe
 from bennu.ports.repository import Advance, Change, Commit, Edit, Freshness, Journal, unified
 
 __all__ = ["GitRepository", "Remote"]
@@ -64,7 +64,10 @@ class GitRepository:
 
     def fetch(self, *, limit_s: float | None = None) -> Freshness:
         """See the port."""
-        ran = self._clone.fetched(f"refs/heads/{self.branch}:{_BRANCH}", "refs/notes/bennu/*:refs/notes/bennu/*", limit_s=limit_s)
+        try:
+            ran = self._clone.fetched(f"refs/heads/{self.branch}:{_BRANCH}", "refs/notes/bennu/*:refs/notes/bennu/*", limit_s=limit_s)
+        except StoppedSafe as own:
+            return Freshness(self._fetched_at(), own.message, own)
         self._look_again()
         self._rewritten = frozenset(_REJECTED.findall(ran.err))
         if _BRANCH in self._rewritten:
@@ -72,8 +75,6 @@ class GitRepository:
         if not ran.ok and not self._rewritten:
             if "couldn't find remote ref" in ran.err:
                 raise ConfigError(f"the remote has no branch {self.branch}", file="bennu.yaml", next_step="check repository.branch and repository.remote")
-            if (full := disk_refused(ran, self._clone.path)) is not None:
-                raise full
             return Freshness(self._fetched_at(), self._clone.unreachable(ran).message)
         with contextlib.suppress(OSError):  # a disk that is read only: it only says how old what is there is
             self._stamp().touch()
@@ -87,7 +88,7 @@ class GitRepository:
             freshness = self.fetch()
             self._tip = self._clone.reader.id(_BRANCH)
             if not self._tip:
-                raise DependencyDown(freshness.problem, next_step="check repository.remote, the network and the credentials")
+                raise freshness.refusal("check repository.remote, the network and the credentials")
         return self._tip
 
     def read(self, path: str, at: str = "") -> str | None:
@@ -219,7 +220,7 @@ class GitRepository:
     def _moved_on(self, base: str, change: Change | None) -> None:
         freshness = self.fetch()
         if freshness.problem:
-            raise DependencyDown(freshness.problem, next_step="bennu rotate resume")
+            raise freshness.refusal("bennu rotate resume")
         mine = [edit.path for edit in change.edits] if change else []
         for commit in self.log(mine, since=base) if mine else ():
             raise StoppedSafe(
@@ -229,7 +230,11 @@ class GitRepository:
 
     def _accept(self, group: Group, commit: str, notes: str) -> None:
         lines = [f"update {notes_ref(group)} {notes}\n", *([f"update {_BRANCH} {commit}\n"] if commit else [])]
-        self._clone.changed("update-ref", "--stdin", given="".join(lines).encode())
+        try:
+            self._clone.changed("update-ref", "--stdin", given="".join(lines).encode())
+        except StoppedSafe as own:
+            own.changed = "what was pushed is at the remote"
+            raise
         if commit:
             self._look_again()
             self._tip = commit

@@ -12,13 +12,15 @@ import fcntl
 import hashlib
 import os
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bennu.adapters.git_process import Ran, disk_refused, finished, last_words
+from bennu.adapters import git_disk
+from bennu.adapters.git_process import Ran, finished, last_words
 from bennu.adapters.git_reader import ObjectReader
 from bennu.errors import DependencyDown, DurableStateError, StoppedSafe
 
@@ -43,7 +45,7 @@ class Remote:
 
 
 class Clone:
-    """A bare repository below the state directory, named by the remote's hash."""
+    """A bare repository below the state directory, named by the remote's hash. Every command raises StoppedSafe where this machine's disk ends it."""
 
     def __init__(self, state: Path, remote: Remote) -> None:
         self.remote = remote
@@ -90,9 +92,9 @@ class Clone:
             self._alone(("-c", "gc.autoDetach=false", "maintenance", "run", "--auto", "--quiet"))
         return ran
 
-    def failed(self, ran: Ran) -> DurableStateError | StoppedSafe:
-        """The error for a local command that should not fail: the disk took no more, or the clone is one that git cannot work with."""
-        return disk_refused(ran, self.path) or DurableStateError(
+    def failed(self, ran: Ran) -> DurableStateError:
+        """The error for a local command that should not fail: the clone is one that git cannot work with."""
+        return DurableStateError(
             f"Bennu's clone {self.path} cannot be used: {last_words(ran)}", next_step=f"mv {self.path} {self.path}.damaged; it is made anew from the remote"
         )
 
@@ -123,7 +125,7 @@ class Clone:
         try:
             descriptor = os.open(path / "bennu-writing", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise _unlockable(path, error) from None
+            raise git_disk.stopped(error.errno, path) from None
         try:
             # No clock decides anything here: it only bounds how long another process' fetch is waited for.
             end = time.monotonic() + self.remote.timeout_s
@@ -137,7 +139,7 @@ class Clone:
                     # flock knows no time limit, and nothing tells when the other one is done: an inherent period.
                     threading.Event().wait(0.02)
                 except OSError as error:
-                    raise _unlockable(path, error) from None
+                    raise git_disk.stopped(error.errno, path) from None
             yield descriptor
         finally:
             os.close(descriptor)
@@ -152,7 +154,14 @@ class Clone:
         limit_s: float | None = None,
         keep: int | None = None,
     ) -> Ran:
-        return finished(path, arguments, {**self._quiet(), **(env or {})}, given=given, limit_s=limit_s, keep=keep)
+        try:
+            ran = finished(path, arguments, {**self._quiet(), **(env or {})}, given=given, limit_s=limit_s, keep=keep)
+        except OSError as error:
+            raise git_disk.stopped(error.errno, Path(tempfile.gettempdir()), len(given)) from None
+        refused = git_disk.refusal(ran, self.path, len(given))
+        if refused is not None:
+            raise refused
+        return ran
 
     def _quiet(self) -> dict[str, str]:
         asking = {"GIT_ASKPASS": "true", "SSH_ASKPASS": "true", "GCM_INTERACTIVE": "never"} if self.remote.no_input else {}
@@ -163,9 +172,7 @@ class Clone:
             try:
                 self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
-                raise StoppedSafe(
-                    f"the state directory {self.path} cannot be made: {error.strerror}", next_step="free the disk or set XDG_STATE_HOME"
-                ) from None
+                raise git_disk.stopped(error.errno, self.path) from None
             ran = self._execute(self.path, ("init", "--quiet", "--bare", "--template="))
             if not ran.ok:
                 raise self.failed(ran)
@@ -183,9 +190,3 @@ class Clone:
         for number, (key, value) in enumerate(settings.items(), count):
             env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         return env
-
-
-def _unlockable(path: Path, error: OSError) -> StoppedSafe:
-    return StoppedSafe(
-        f"Bennu's clone {path} cannot be locked: {error.strerror}", next_step="free the disk, or mend the folder's rights; then 'bennu rotate resume'"
-    )

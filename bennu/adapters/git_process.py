@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bennu.adapters.disk import REFUSALS
 from bennu.errors import StoppedSafe, UsageError
 
 # What ties a command to some other repository (`git rev-parse --local-env-vars`); set where Bennu runs inside a git hook or alias.
@@ -36,10 +35,6 @@ _ELSEWHERE = (
     "GIT_QUARANTINE_PATH",
 )
 _FAREWELL = re.compile(r"hung up unexpectedly|Could not read from remote|early EOF|correct access rights|and the repository exists|^hint:")
-
-
-# Git's words for it, which are the C library's. What a remote says of its own disk stands behind "remote:".
-_DISK = re.compile("|".join(re.escape(os.strerror(number)) for number in REFUSALS))
 
 
 @dataclass(frozen=True)
@@ -118,15 +113,6 @@ def scratch(content: bytes = b"") -> IO[bytes]:
                 file.close()
         raise StoppedSafe(f"no temporary file can be written: {error.strerror}", next_step="free the disk of $TMPDIR, then 'bennu rotate resume'") from None
     return file
-
-
-def disk_refused(ran: Ran, path: Path) -> StoppedSafe | None:
-    """The error for a git that failed since this machine's disk took no more; None where that was not it."""
-    lines = [line for line in ran.err.splitlines() if _DISK.search(line) and not line.startswith("remote:")]
-    if not lines and not (not ran.ok and not ran.err.strip() and os.statvfs(tempfile.gettempdir()).f_bavail == 0):
-        return None
-    words = plain(lines[-1]) if lines else f"{tempfile.gettempdir()} is full"
-    return StoppedSafe(f"this machine's disk takes no more: {words}", next_step=f"free the disk of {path}, then 'bennu rotate resume'")
 
 
 def _killed(process: subprocess.Popen[bytes]) -> None:

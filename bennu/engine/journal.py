@@ -181,9 +181,9 @@ class Journal:
 
     def _looked(self, pushed: list[Record]) -> bool:
         """Fetch. Whether *pushed*, of which nobody knew whether it arrived, is what the remote has beyond our tip. Raises LockLost where it has anything else, DependencyDown."""
-        problem = self._repository.fetch(limit_s=LOOK_S).problem
-        if problem:
-            raise DependencyDown(problem, next_step="bennu rotate resume")
+        freshness = self._repository.fetch(limit_s=LOOK_S)
+        if freshness.problem:
+            raise freshness.refusal("bennu rotate resume")
         found = self._repository.journal(self.group)
         news = found.records[len(self._records) :]
         if found.tip != self._tip:

@@ -19,7 +19,8 @@ from bennu.core.standing import Lock, Standing
 from bennu.core.states import Direction, State, Status
 from bennu.core.switchover import announced
 from bennu.engine.journal import Entry, Journal, Uncopied
-from bennu.errors import DependencyDown, GateRefused, LockHeld, LockLost
+from bennu.errors import BennuError, GateRefused, LockHeld, LockLost
+from bennu.ports.repository import Freshness
 
 
 @dataclass(frozen=True)
@@ -124,16 +125,16 @@ def release(journal: Journal) -> None:
 
 
 def fresh(journal: Journal) -> Standing:
-    """The standing as the remote has it now. Raises DependencyDown: nothing may be begun from a stale clone."""
+    """The standing as the remote has it now. Raises DependencyDown, StoppedSafe: nothing may be begun from a stale clone."""
     freshness = journal.refresh()
     if freshness.problem:
-        raise silent(freshness.problem)
+        raise stale(freshness)
     return journal.standing
 
 
-def silent(problem: str) -> DependencyDown:
-    """The remote does not answer, as an error."""
-    return DependencyDown(f"the Git remote does not answer: {problem}", next_step="try again when it does; 'bennu status' reads from the clone meanwhile")
+def stale(freshness: Freshness) -> BennuError:
+    """What was fetched earlier will not do."""
+    return freshness.refusal("try again when it answers; 'bennu status' reads from the clone meanwhile")
 
 
 def _present(journal: Journal, over: str) -> Lock | None:

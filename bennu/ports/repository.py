@@ -15,6 +15,7 @@ from typing import Protocol
 
 from bennu.core.clusters import Group
 from bennu.core.record import Record
+from bennu.errors import BennuError, DependencyDown
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,15 @@ class Advance:
 
 @dataclass(frozen=True)
 class Freshness:
-    """When the clone last heard from the remote, and what went wrong since (empty = nothing)."""
+    """When the clone last heard from the remote, and what went wrong since (empty = nothing). ``cause``: the error, where it is none of the remote's."""
 
     fetched_at: datetime | None
     problem: str = ""
+    cause: BennuError | None = None
+
+    def refusal(self, next_step: str) -> BennuError:
+        """The error for whom what was fetched earlier will not do. DependencyDown, or what is wrong on this machine."""
+        return self.cause or DependencyDown(self.problem, next_step=next_step)
 
 
 class Repository(Protocol):
@@ -76,7 +82,7 @@ class Repository(Protocol):
         """The branch's name, e.g. ``main``."""
 
     def fetch(self, *, limit_s: float | None = None) -> Freshness:
-        """Bring branch and notes refs up to date, within *limit_s* where given. With the remote down: no exception, but ``problem`` says it, and reads go on from the clone."""
+        """Bring branch and notes refs up to date, within *limit_s* where given. With the remote down, or the own disk full: no exception, but ``problem`` says it, and reads go on from the clone."""
 
     def head(self) -> str:
         """The branch's tip as last fetched. Raises ConfigError if the branch doesn't exist."""
@@ -102,7 +108,7 @@ class Repository(Protocol):
         The records become lines of the note of the new commit (or, without a change, of the branch's tip). If only the branch moved on, the commit is built
         anew on the new tip (at most 5 times) unless a foreign commit touched one of the change's paths (StoppedSafe, naming the commit). LockLost if the notes ref
         is no longer *seen*. A push of unknown outcome is looked up by ``ls-remote`` before anything is tried again. DependencyDown if the remote does not
-        answer, or takes longer than *limit_s* for one of its answers. Refuses (a bug, BennuError) a change outside ``clusters/`` or inside ``catalogs/``.
+        answer, or takes longer than *limit_s* for one of its answers; StoppedSafe if the own disk takes nothing, before anything was pushed. Refuses (a bug, BennuError) a change outside ``clusters/`` or inside ``catalogs/``.
         """
 
     def probe_notes(self, group: Group) -> str:

@@ -160,9 +160,9 @@ class Session:
 
         *source_dead*: the source can't be asked whether it is another cluster than the target; the judge of a disaster refuses one whose Redis answers.
         """
-        problem = self.systems.repository.fetch().problem
-        if problem and only_fresh:
-            raise lock.silent(problem)
+        freshness = self.systems.repository.fetch()
+        if freshness.problem and only_fresh:
+            raise lock.stale(freshness)
         source = self.active()
         target = Colour.parse(to) if to else source.following
         if target is source:

@@ -48,8 +48,10 @@ def read_only(state: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(state)], check=True)
 
 
-@pytest.mark.parametrize(("spoilt", "words"), [(filled, "No space left on device"), (read_only, "Read-only file system")])
-def test_a_clone_that_takes_no_more_stops_safely(state: Path, bare: Bare, spoilt: Callable[[Path], None], words: str) -> None:
+@pytest.mark.parametrize(
+    ("spoilt", "words", "own"), [(filled, "no space is left", "No space left on device"), (read_only, "mounted read-only", "Read-only file system")]
+)
+def test_a_clone_that_takes_no_more_stops_safely(state: Path, bare: Bare, spoilt: Callable[[Path], None], words: str, own: str) -> None:
     repository = GitRepository(state, Remote(str(bare.path)))
     repository.fetch()
     tip = repository.advance(GROUP, "", ONE).tip
@@ -59,10 +61,9 @@ def test_a_clone_that_takes_no_more_stops_safely(state: Path, bare: Bare, spoilt
         repository.advance(GROUP, tip, ONE, Change((Edit(STATE, "a: 1\n" * 2000),), "Change it\n"))
     assert (stopped.value.code, bare.tip()) == (5, branch)
     bare.commit("More", {"clusters/more.yaml": os.urandom(9000)})
-    with pytest.raises(StoppedSafe, match=words):
-        repository.fetch()
+    assert words in repository.fetch().problem
     room = FileCheckpoint(state, beside=(repository.clone.path,)).room()
-    assert words in room.problem
+    assert own in room.problem
     assert repository.journal(GROUP).tip == tip, "what is there is read on"
 
 
@@ -70,7 +71,7 @@ def test_a_clone_that_takes_no_more_stops_safely(state: Path, bare: Bare, spoilt
 def test_a_clone_cannot_be_begun_there(state: Path, bare: Bare, spoilt: Callable[[Path], None]) -> None:
     spoilt(state)
     with pytest.raises(StoppedSafe):
-        GitRepository(state, Remote(str(bare.path))).fetch()
+        GitRepository(state, Remote(str(bare.path))).head()
 
 
 def test_a_clone_goes_on_once_there_is_room(state: Path, bare: Bare) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bennu.core.clusters import Colour
 from bennu.core.record import Kind, Record
-from bennu.core.switchover import Decision, Todo
+from bennu.core.switchover import Decision, Row, Todo
 from bennu.core.verdict import Answer, Verdict, opened
 from bennu.engine.journal import Entry, Journal
 from bennu.engine.run import Engine
@@ -88,7 +88,7 @@ def _hasty(found: Systems, colour: Colour, connection: Any) -> Any:
 
 class _Believing(Section):
     def _decided(self) -> Decision:
-        return Decision(Todo.PROMOTE, "it was announced")
+        return Decision(Todo.PROMOTE, "it was announced", Row.REACHED)
 
 
 class _Trusting(HandOver):
