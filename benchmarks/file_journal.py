@@ -76,6 +76,10 @@ class FileRepository:
                 os.close(handle)
             return Advance("", _tip(self._text()))
 
+    def probe_push(self) -> str:
+        """Nobody refuses."""
+        return ""
+
     def probe_notes(self, group: Group) -> str:
         """See the port."""
         return ""

@@ -17,6 +17,7 @@ from pathlib import Path
 from bennu.adapters.git_clone import Clone, Remote
 from bennu.adapters.git_objects import Pen, refuse_paths
 from bennu.adapters.git_process import Ran, last_words, plain
+from bennu.adapters.git_refs import USUAL, local
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all
 from bennu.errors import ConfigError, DurableStateError, GateRefused, LockLost, StoppedSafe
@@ -32,18 +33,13 @@ _BUSY = re.compile(r"cannot lock ref|failed to (update|lock)|File exists")
 _REJECTED = re.compile(r"^ ! \[rejected\] +\S+ +-> (\S+)", re.MULTILINE)
 
 
-def notes_ref(group: Group) -> str:
-    """The group's journal."""
-    return f"refs/notes/bennu/{group.env}/{group.region}"
-
-
 class GitRepository:
     """One remote through one bare clone."""
 
     def __init__(self, state: Path, remote: Remote) -> None:
         self._clone = Clone(state, remote)
         self._pen = Pen(self._clone)
-        self._remote = remote
+        self._remote, self._refs = remote, remote.refs
         self._journals: dict[str, Journal] = {}
         self._texts: dict[str, str | None] = {}
         self._tip = ""
@@ -65,7 +61,7 @@ class GitRepository:
     def fetch(self, *, limit_s: float | None = None) -> Freshness:
         """See the port."""
         try:
-            ran = self._clone.fetched(f"refs/heads/{self.branch}:{_BRANCH}", "refs/notes/bennu/*:refs/notes/bennu/*", limit_s=limit_s)
+            ran = self._clone.fetched(f"refs/heads/{self.branch}:{_BRANCH}", *self._refs.fetched, limit_s=limit_s)
         except StoppedSafe as own:
             return Freshness(self._fetched_at(), own.message, own)
         self._look_again()
@@ -118,9 +114,9 @@ class GitRepository:
 
     def journal(self, group: Group) -> Journal:
         """See the port."""
-        ref = notes_ref(group)
+        ref = local(group)
         if ref in self._rewritten:
-            raise self._rewrote(ref, ref)
+            raise self._rewrote(ref, self._refs.journal(group))
         tip = self._clone.reader.id(ref)
         if not tip:
             return Journal("", ())
@@ -136,6 +132,8 @@ class GitRepository:
         if change is not None:
             refuse_paths(change.edits, self._remote.clusters, self._remote.catalogs)
         known = self.journal(group)
+        if not seen:
+            self._refuse_second(group)
         for _ in range(_TRIES):
             base = self.head()
             commit = self._pen.commit(base, change) if change is not None else ""
@@ -149,16 +147,27 @@ class GitRepository:
             self._moved_on(base, change)
         raise StoppedSafe(f"the branch moved, or was busy, {_TRIES} times while Bennu pushed", next_step="bennu rotate resume")
 
+    def probe_push(self) -> str:
+        """See the port."""
+        freshness = self.fetch()
+        if freshness.problem:
+            raise freshness.refusal("try again when it answers")
+        probe = self._pen.message(self.head(), "bennu: may this branch be pushed to?", "")
+        self._pen.flush()
+        ran = self._push("--dry-run", f"{probe}:refs/heads/{self.branch}")
+        if not ran.ok and not _verdicts(ran):
+            raise self._clone.unreachable(ran)
+        return "" if ran.ok else _refusal(ran)
+
     def probe_notes(self, group: Group) -> str:
         """See the port."""
-        # Not below refs/notes/bennu/: a colleague's fetch would keep the test ref for ever.
-        ref = f"refs/notes/bennu-probe/{group.env}/{group.region}/{os.getpid()}-{time.time_ns()}"
+        refs = self._refs.probes(f"{group.env}-{group.region}-{os.getpid()}-{time.time_ns()}")
         probe = self._pen.message("", "bennu: may this ref be written?", f"{os.getpid()} {time.time_ns()}\n")
         self._pen.flush()
-        made = self._push(f"{probe}:{ref}")
+        made = self._push("--atomic", *(f"{probe}:{ref}" for ref in refs))
         if not made.ok:
             return _refusal(made)
-        gone = self._push(f":{ref}")
+        gone = self._push("--atomic", *(f":{ref}" for ref in refs))
         return "" if gone.ok else _refusal(gone)
 
     def _push(self, *arguments: str, limit_s: float | None = None) -> Ran:
@@ -168,12 +177,12 @@ class GitRepository:
 
     def _pushed(self, group: Group, seen: str, commit: str, notes: str, limit_s: float | None) -> bool:
         """True: both refs are ours. False: the branch moved on, build anew. Raises LockLost, GateRefused, DependencyDown, DurableStateError."""
-        ref, branch = notes_ref(group), f"refs/heads/{self.branch}"
+        ref, branch = self._refs.journal(group), f"refs/heads/{self.branch}"
         specs = [f"{notes}:{ref}", *([f"{commit}:{branch}"] if commit else [])]
         ran = self._push("--atomic", f"--force-with-lease={ref}:{seen}", *specs, limit_s=limit_s)
         if ran.ok:
             return True
-        refused = any(line.startswith("!") for line in ran.out.splitlines()) or "does not support" in ran.err
+        refused = bool(_verdicts(ran)) or "does not support" in ran.err
         remote = self._listed(ref, branch, limit_s=limit_s)
         if remote is None:
             self._unknown.add(notes)
@@ -190,7 +199,8 @@ class GitRepository:
         if _BUSY.search(_refusal(ran)):
             return False  # somebody else's push is at this very ref: the next try shows who won
         raise GateRefused(
-            f"the Git host refuses the push: {_refusal(ran)}", next_step="check branch protection and required signatures; 'bennu doctor' probes them"
+            f"the push was rejected by the host's rules: {_refusal(ran)}",
+            next_step="let this user push to the branch (protection, required signatures, required checks); Bennu goes around none of them",
         )
 
     def _listed(self, *refs: str, limit_s: float | None = None) -> Mapping[str, str] | None:
@@ -199,9 +209,10 @@ class GitRepository:
 
     def _lost(self, group: Group, seen: str, now: str) -> LockLost | DurableStateError | StoppedSafe:
         if not now:
+            ref = self._refs.journal(group)
             return DurableStateError(
-                f"the journal {notes_ref(group)} was deleted at the remote; Bennu last saw {seen[:12]}",
-                next_step=f"find out who did it; 'git push <remote> {seen}:{notes_ref(group)}' from {self._clone.path} puts it back",
+                f"the journal {ref} was deleted at the remote; Bennu last saw {seen[:12]}",
+                next_step=f"find out who did it; 'git push <remote> {seen}:{ref}' from {self._clone.path} puts it back",
             )
         self.fetch()
         records = self.journal(group).records
@@ -209,6 +220,16 @@ class GitRepository:
             return StoppedSafe("a push that got no answer has arrived after all", changed="the journal has it", next_step="bennu rotate resume")
         who = f"{records[-1].holder} ({records[-1].kind} at {records[-1].at})" if records else "somebody"
         return LockLost(f"the lock of {group} was lost to {who}", changed="nothing since; no further effect follows", next_step="bennu rotate status")
+
+    def _refuse_second(self, group: Group) -> None:
+        """A journal is begun where the setting says only if none lies where it says nothing: whoever lacks the setting would hold a lock of their own. Raises DurableStateError."""
+        usual, chosen = USUAL.journal(group), self._refs.journal(group)
+        found = (self._listed(usual) or {}).get(usual, "") if usual != chosen else ""
+        if found:
+            raise DurableStateError(
+                f"repository.journal_ref says {chosen}, and {group} has its journal in {usual}",
+                next_step=f"move it while no rotation is open: git fetch <remote> {usual}:{usual}, then git push <remote> {usual}:{chosen} :{usual}",
+            )
 
     def _rewrote(self, ours: str, theirs: str) -> DurableStateError:
         before, after = self._clone.reader.id(ours), (self._listed(theirs) or {}).get(theirs, "")
@@ -229,7 +250,7 @@ class GitRepository:
             )
 
     def _accept(self, group: Group, commit: str, notes: str) -> None:
-        lines = [f"update {notes_ref(group)} {notes}\n", *([f"update {_BRANCH} {commit}\n"] if commit else [])]
+        lines = [f"update {local(group)} {notes}\n", *([f"update {_BRANCH} {commit}\n"] if commit else [])]
         try:
             self._clone.changed("update-ref", "--stdin", given="".join(lines).encode())
         except StoppedSafe as own:
@@ -257,9 +278,14 @@ class GitRepository:
             return None
 
 
+def _verdicts(ran: Ran) -> list[str]:
+    """The porcelain's lines about refs that were not taken."""
+    return [line for line in ran.out.splitlines() if line.startswith("!")]
+
+
 def _refusal(ran: Ran) -> str:
     """The host's words: from the porcelain's ``!`` lines, else git's last line."""
-    lines = [line.split("\t")[-1] for line in ran.out.splitlines() if line.startswith("!")]
+    lines = [line.split("\t")[-1] for line in _verdicts(ran)]
     remote = [line.removeprefix("remote: ") for line in ran.err.splitlines() if line.startswith("remote: ")]
     return "; ".join(dict.fromkeys(plain(line) for line in [*lines, *remote[:5]] if plain(line))) or last_words(ran)
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from bennu.adapters import git_disk
 from bennu.adapters.git_process import Ran, finished, last_words
 from bennu.adapters.git_reader import ObjectReader
+from bennu.adapters.git_refs import USUAL, Refs
 from bennu.errors import DependencyDown, DurableStateError, StoppedSafe
 
 _NETWORK_S = 60.0
@@ -32,7 +33,7 @@ _CREDENTIALS = re.compile(r"Authentication failed|could not read (Username|Passw
 
 @dataclass(frozen=True)
 class Remote:
-    """The repository as it is reached. ``password`` is asked at each use. ``clusters`` and ``catalogs`` are the folders that may and must not be written."""
+    """The repository as it is reached. ``password`` is asked at each use. ``clusters`` and ``catalogs`` are the folders that may and must not be written. ``refs``: where the journals lie. ``sign_notes``: auto, always or never."""
 
     url: str
     branch: str = "main"
@@ -42,6 +43,8 @@ class Remote:
     catalogs: str = "catalogs"
     no_input: bool = False
     timeout_s: float = _NETWORK_S
+    refs: Refs = USUAL
+    sign_notes: str = "auto"
 
 
 class Clone:
@@ -49,7 +52,9 @@ class Clone:
 
     def __init__(self, state: Path, remote: Remote) -> None:
         self.remote = remote
-        self.path = state / "repos" / hashlib.sha256(remote.url.encode()).hexdigest()[:16]
+        # Journals of another place are none of this one's: a clone each.
+        name = remote.url if remote.refs == USUAL else f"{remote.url}\n{remote.refs.prefix}"
+        self.path = state / "repos" / hashlib.sha256(name.encode()).hexdigest()[:16]
         self.reader = ObjectReader(self._opened)
         self._tidied = False
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from bennu.adapters.git_clone import Clone
 from bennu.adapters.git_process import last_words
 from bennu.adapters.git_reader import FOLDER, Entry
+from bennu.adapters.git_signing import Signing
 from bennu.core.record import Record, rendered
 from bennu.errors import BennuError, GateRefused, StoppedSafe, UsageError
 from bennu.ports.repository import Change, Edit
@@ -34,22 +35,19 @@ def refuse_paths(edits: Sequence[Edit], clusters: str, catalogs: str) -> None:
 
 
 class Pen:
-    """Makes objects of one clone; ``flush`` hands them over. Signs commits where the user signs."""
+    """Makes objects of one clone; ``flush`` hands them over. Signs where the user signs (``git_signing``)."""
 
     def __init__(self, clone: Clone) -> None:
         self._clone = clone
         self._new: dict[str, tuple[str, bytes]] = {}
         self._people: tuple[str, str] | None = None
-        self._signs: bool | None = None
+        self._signing = Signing(clone.run, clone.remote.sign_notes)
 
     def commit(self, parent: str, change: Change) -> str:
         """A commit of *change* on *parent*; its id. Raises GateRefused for a path that is a link or a folder, UsageError where Git doesn't know the user or can't sign."""
         edits = {edit.path: None if edit.text is None else edit.text.encode("utf-8", "surrogateescape") for edit in change.edits}
         tree = self._tree(self._clone.reader.tree_of(parent), edits, "") or self._add("tree", b"")
-        if self._signing():
-            self.flush()
-            return self._signed(tree, parent, change.message)
-        return self._commit(tree, parent, change.message)
+        return self._made(tree, parent, change.message, signed=self._signing.commits)
 
     def note(self, seen: str, on: str, records: Sequence[Record]) -> str:
         """A notes commit after *seen* (empty: the first) that appends *records* to the note of commit *on*; its id."""
@@ -59,11 +57,11 @@ class Pen:
         entries[on] = Entry(_FILE, self._add("blob", before + lines.encode()))
         first = records[0]
         subject = f"{first.rotation or 'bennu'}: {first.kind} {first.step or first.state}"[:72]
-        return self._commit(self._add("tree", _rendered(entries)), seen, f"{subject}\n\n{lines}")
+        return self._made(self._add("tree", _rendered(entries)), seen, f"{subject}\n\n{lines}", signed=self._signing.notes)
 
     def message(self, seen: str, subject: str, lines: str) -> str:
         """A commit without files after *seen*, whose message holds *lines*; its id."""
-        return self._commit(self._add("tree", b""), seen, f"{subject}\n\n{lines}")
+        return self._made(self._add("tree", b""), seen, f"{subject}\n\n{lines}", signed=self._signing.notes)
 
     def flush(self) -> None:
         """Write what was made. Raises DurableStateError where the clone can't take it."""
@@ -101,6 +99,12 @@ class Pen:
                 found[name] = Entry(FOLDER, made)
         return self._add("tree", _rendered(found)) if found else ""
 
+    def _made(self, tree: str, parent: str, message: str, *, signed: bool) -> str:
+        if signed:
+            self.flush()
+            return self._signed(tree, parent, message)
+        return self._commit(tree, parent, message)
+
     def _commit(self, tree: str, parent: str, message: str) -> str:
         author, committer = self._who()
         now = f"{time.time():.0f} {time.strftime('%z')}"
@@ -109,7 +113,9 @@ class Pen:
 
     def _signed(self, tree: str, parent: str, message: str) -> str:
         self._who()  # so that a missing identity is told from a missing key
-        ran = self._clone.run("commit-tree", tree, "-p", parent, "-S", "-F", "-", given=message.encode(), limit_s=self._clone.remote.timeout_s)
+        ran = self._clone.run(
+            "commit-tree", tree, *(("-p", parent) if parent else ()), "-S", "-F", "-", given=message.encode(), limit_s=self._clone.remote.timeout_s
+        )
         if ran.ok:
             return ran.out.strip()
         if ran.err.startswith("no answer within"):
@@ -131,11 +137,6 @@ class Pen:
                 f"Git does not know who you are: {last_words(ran)}", next_step="git config --global user.name '…' and git config --global user.email '…'"
             )
         return ran.out.strip().rsplit(" ", 2)[0]
-
-    def _signing(self) -> bool:
-        if self._signs is None:
-            self._signs = self._clone.run("config", "--type=bool", "--get", "commit.gpgsign").out.strip() == "true"
-        return self._signs
 
 
 def _not_a_file(path: str) -> GateRefused:

@@ -1,4 +1,4 @@
-"""Requests for the holder, in ``refs/notes/bennu-requests/<env>/<region>``: a chain of commits whose messages hold one JSON line each, appended by compare-and-swap."""
+"""Requests for the holder, in a ref beside the journal's (``git_refs``): a chain of commits whose messages hold one JSON line each, appended by compare-and-swap."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from bennu.adapters.git import PLAIN_LOG, GitRepository
 from bennu.adapters.git_objects import Pen
 from bennu.adapters.git_process import last_words
+from bennu.adapters.git_refs import local_requests
 from bennu.core.clusters import Group
 from bennu.errors import DependencyDown
 from bennu.ports.repository import Reply, Request
@@ -54,7 +55,7 @@ class GitRequestBox:
         return None
 
     def _ref(self, group: Group) -> str:
-        return f"refs/notes/bennu-requests/{group.env}/{group.region}"
+        return self._clone.remote.refs.requests(group)
 
     def _tip(self, group: Group) -> str:
         ran = self._clone.network("ls-remote", "--quiet", "--", self._clone.remote.url, self._ref(group), limit_s=_LOOK_S)
@@ -67,9 +68,9 @@ class GitRequestBox:
         tip = self._tip(group)
         if not tip or tip == self._known[0]:
             return (tip, self._known[1] if tip else [])
-        ref = self._ref(group)
+        ref = local_requests(group)
         # By force: requests are no history to be guarded, and who may rewrite them may ask for anything anyway.
-        ran = self._clone.fetched(f"+{ref}:{ref}", limit_s=_LOOK_S)
+        ran = self._clone.fetched(f"+{self._ref(group)}:{ref}", limit_s=_LOOK_S)
         if not ran.ok:
             raise self._clone.unreachable(ran)
         tip = self._clone.reader.id(ref)
@@ -87,7 +88,7 @@ class GitRequestBox:
                 "push", "--porcelain", "--no-follow-tags", f"--force-with-lease={ref}:{tip}", "--", self._clone.remote.url, f"{made}:{ref}"
             )
             if ran.ok or self._tip(group) == made:
-                self._clone.changed("update-ref", ref, made)
+                self._clone.changed("update-ref", local_requests(group), made)
                 self._known = (made, [*lines, line])
                 return
         raise DependencyDown(f"the request could not be left with the Git remote: {last_words(ran)}", next_step="try again")

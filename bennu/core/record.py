@@ -105,7 +105,7 @@ def parse(line: str) -> Record:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DurableStateError(
             f"a journal record cannot be read ({type(error).__name__}): {line[:80]!r}",
-            next_step="run 'bennu rotate status --why'; the journal lies in refs/notes/bennu/<env>/<region>",
+            next_step="run 'bennu rotate status --why'; the journal lies in refs/notes/bennu/<env>/<region>, or where repository.journal_ref says",
         ) from error
 
 

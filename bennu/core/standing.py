@@ -96,7 +96,7 @@ class Fold:
         except (KeyError, ValueError) as error:
             raise DurableStateError(
                 f"the journal opens rotation {record.rotation[:80]!r} without a number, a source or a target that could be understood ({type(error).__name__})",
-                next_step="the journal lies in refs/notes/bennu/<env>/<region>",
+                next_step="the journal lies in refs/notes/bennu/<env>/<region>, or where repository.journal_ref says",
             ) from None
         self.done, self.facts, self.spans = set(), {}, []
         # The lock was taken in the same breath; who holds it was seen alive then.

@@ -17,7 +17,7 @@ from bennu.core.record import Kind, Record
 from bennu.core.standing import Fold, Standing
 from bennu.core.states import Direction, State, Status
 from bennu.core.switchover import OPEN
-from bennu.errors import BennuError, DependencyDown, LockLost, StoppedSafe
+from bennu.errors import BennuError, DependencyDown, GateRefused, LockLost, StoppedSafe
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
 from bennu.ports.repository import Change, Freshness, Repository
@@ -118,7 +118,7 @@ class Journal:
         self._standing = self._fold.standing()
 
     def append(self, *entries: Entry, change: Change | None = None, limit_s: float | None = None) -> str:
-        """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. *limit_s*: how long each answer of the remote's may take. Raises LockLost, DependencyDown, StoppedSafe, Uncopied."""
+        """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. *limit_s*: how long each answer of the remote's may take. Raises LockLost, DependencyDown, GateRefused, StoppedSafe, Uncopied."""
         with self._writing:
             if self._unheard is not None and (commit := self._arrived(entries)) is not None:
                 return commit
@@ -131,6 +131,8 @@ class Journal:
                 raise
             except LockLost as lost:
                 raise self.overtaken(lost) from lost
+            except GateRefused as refused:
+                raise _rejected(refused, standing) from refused
             self._tip = reached.tip
             self._take(records)
             self._copied(standing)
@@ -243,3 +245,13 @@ class Journal:
             step=entry.step,
             data=entry.data,
         )
+
+
+def _rejected(refused: GateRefused, standing: Standing) -> BennuError:
+    """A refusal changes nothing only while no step was done; later the rotation stands where it was."""
+    if not standing.open:
+        return refused
+    then = f"{refused.next_step}; then 'bennu rotate resume'"
+    if standing.done:
+        return StoppedSafe(refused.message, changed=f"the steps of {standing.state} and before that the journal has as done", next_step=then)
+    return GateRefused(refused.message, changed="nothing but the journal, in which the rotation is open", next_step=f"{then}, or 'bennu rotate rollback'")

@@ -66,6 +66,10 @@ class Overlay:
         """A plan never writes."""
         raise BennuError("a plan tried to write to the repository")
 
+    def probe_push(self) -> str:
+        """See the port."""
+        return self.below.probe_push()
+
     def probe_notes(self, group: Group) -> str:
         """Of the repository below."""
         return self.below.probe_notes(group)

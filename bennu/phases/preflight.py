@@ -98,8 +98,16 @@ def flux_sync_there(world: World) -> Verdict:
 
 def notes_allowed(world: World) -> Verdict:
     """The host lets Bennu keep its journal."""
-    words = world.systems.repository.probe_notes(world.rotation.group)
-    return failed(f"the Git host refuses notes refs: {words}") if words else opened("the journal's ref can be written")
+    words, place = world.systems.repository.probe_notes(world.rotation.group), world.settings.repository.journal_ref
+    return failed(f"the Git host refuses refs below {place} or {place}-requests: {words}") if words else opened(f"refs below {place} can be written")
+
+
+def branch_takes_pushes(world: World) -> Verdict:
+    """A dry push: address, credentials, and the right to push at all."""
+    repository = world.systems.repository
+    words = repository.probe_push()
+    unseen = "rules that the host applies by hooks, such as branch protection, show in the first push of S1"
+    return failed(f"{repository.branch} takes no push: {words}") if words else opened(f"{repository.branch} takes a dry push ({unseen})")
 
 
 def source_answers(world: World) -> Verdict:
@@ -278,7 +286,13 @@ CHECKS: tuple[Check, ...] = (
     Check("git.routes", "the apps' routes", "check apps[].route and apps[].service in bennu.yaml", routes_known, offline=True),
     Check("git.write-service", "the write Service", "docs/architecture.md shows the document of traffic-state.yaml", write_service_known, offline=True),
     Check("git.flux-sync", "Flux' sync file", "keep flux-system/gotk-sync.yaml in the cluster's directory", flux_sync_there, offline=True),
-    Check("git.notes", "the journal's ref", "allow pushes to refs/notes/bennu/* on the Git host", notes_allowed),
+    Check("git.push", "pushing to the branch", "let this user push to the branch; pull requests are not supported yet", branch_takes_pushes),
+    Check(
+        "git.notes",
+        "the journal's ref",
+        "allow these refs on the host, or name a place that it allows: repository.journal_ref: refs/heads/bennu",
+        notes_allowed,
+    ),
     Check("machine.disk", "room on this machine's disk", "free the disk, or set XDG_STATE_HOME to a folder on another one", room),
     Check("kubernetes.source", "the source's API", "check groups.<group>.clusters and the kubeconfig", source_answers),
     Check("kubernetes.rights", "what the credentials may do", "docs/architecture.md lists the verbs", may_act),

@@ -111,8 +111,11 @@ class Repository(Protocol):
         answer, or takes longer than *limit_s* for one of its answers; StoppedSafe if the own disk takes nothing, before anything was pushed. Refuses (a bug, BennuError) a change outside ``clusters/`` or inside ``catalogs/``.
         """
 
+    def probe_push(self) -> str:
+        """A push to the branch as far as it can be tried without one: empty, or the words of whoever refuses. The host's hooks, and so most of its rules, are not asked by that."""
+
     def probe_notes(self, group: Group) -> str:
-        """Create and delete a test ref beside the journal's; empty if the host allows it, else the host's words."""
+        """Create and delete test refs in the namespaces of the journals and of the requests; empty if the host allows it, else the host's words."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class Reply:
 
 
 class RequestBox(Protocol):
-    """``refs/notes/bennu-requests/<env>/<region>``: requests and replies, append-only, by compare-and-swap like the journal."""
+    """A ref beside the journal's, ``refs/notes/bennu-requests/<env>/<region>`` by default: requests and replies, append-only, by compare-and-swap like the journal."""
 
     def pending(self, group: Group) -> tuple[Request, ...]:
         """Requests without a reply, oldest first, freshly fetched; empty when the remote is down."""

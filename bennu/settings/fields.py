@@ -84,6 +84,14 @@ def _branch(text: str) -> str:
     return text
 
 
+def _ref_prefix(text: str) -> str:
+    start, kind, rest = (*text.split("/", 2), "", "")[:3]
+    if start != "refs" or not re.fullmatch(r"[a-z][a-z0-9-]*", kind) or kind in ("tags", "remotes") or not rest:
+        raise ValueError(f"{text!r} must be refs/notes/<name>, refs/heads/<name> or another place for refs that move (no tags)")
+    _branch(rest)
+    return text
+
+
 def _remote(text: str) -> str:
     # First of all, and without repeating the text: it holds a secret.
     login = re.match(r"[a-z+]+://([^/@:]*)(:[^/]*)?@", text, re.IGNORECASE)
@@ -189,6 +197,7 @@ Reference = Annotated[str, AfterValidator(_reference), _text(f"{_LABEL}/{_SUBDOM
 Line = Annotated[str, AfterValidator(_line), _text(_LINE)]
 RepoPath = Annotated[str, AfterValidator(_path), _text(_LINE)]
 Branch = Annotated[str, AfterValidator(_branch), _text(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")]
+RefPrefix = Annotated[str, AfterValidator(_ref_prefix), _text(r"refs/[a-z][a-z0-9-]*/[A-Za-z0-9][A-Za-z0-9._/+-]*")]
 Remote = Annotated[str, AfterValidator(_remote), _text(_LINE)]
 Url = Annotated[str, AfterValidator(_url), _text(r"https?://[^\s/?#]+[^\s]*")]
 SecretRef = Annotated[str, AfterValidator(_secret), _text(_ELSEWHERE)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
-from bennu.settings.fields import Branch, Flag, Line, Remote, RepoPath, Seconds, SecretRef, Section, fields_of
+from bennu.settings.fields import Branch, Line, RefPrefix, Remote, RepoPath, Seconds, SecretRef, Section, fields_of
 
 
 class CredentialsSettings(Section):
@@ -41,11 +41,11 @@ class DeliverySettings(Section):
 
 
 class SigningSettings(Section):
-    """``user``: sign where the user's Git does."""
+    """``user``: sign where the user's Git does. ``notes``: whether the journal's commits are signed; auto: as the others, but not where the key asks for a touch each time."""
 
     mode: Literal["user", "off"] = "user"
     presence: Literal["none", "touch"] = "none"
-    notes: Flag = False
+    notes: Literal["auto", "always", "never"] = "auto"
 
 
 class RequireSettings(Section):
@@ -65,15 +65,24 @@ class RequireSettings(Section):
 
 
 class RepositorySettings(Section):
-    """The GitOps repository."""
+    """The GitOps repository. ``journal_ref``: below it lie the groups' journals, below the same with ``-requests`` what is asked of whoever drives."""
 
     remote: Remote
     branch: Branch = "main"
+    journal_ref: RefPrefix = "refs/notes/bennu"
     layout: LayoutSettings = LayoutSettings()
     delivery: DeliverySettings = DeliverySettings()
     signing: SigningSettings = SigningSettings()
     require: RequireSettings = RequireSettings()
     credentials: CredentialsSettings | None = None
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        branch = f"refs/heads/{self.branch}/"
+        for place in (f"{self.journal_ref}/", f"{self.journal_ref}-requests/"):
+            if place.startswith(branch) or branch.startswith(place):
+                raise ValueError(f"journal_ref {self.journal_ref} and branch {self.branch} cannot both be: in Git a ref is no folder of others")
+        return self
 
 
 class NotifySettings(Section):

@@ -13,6 +13,7 @@ from bennu.adapters.clock import SystemClock
 from bennu.adapters.command import CommandProvisioner, Commands
 from bennu.adapters.dns import DnsOverSocket
 from bennu.adapters.git import GitRepository, Remote
+from bennu.adapters.git_refs import Refs
 from bennu.adapters.kubernetes import KubernetesApi
 from bennu.adapters.kubernetes_credentials import Manners
 from bennu.adapters.prometheus import Prometheus, PrometheusEndpoint
@@ -60,6 +61,8 @@ def built(settings: Settings, group: Group, folder: Path, environ: Mapping[str, 
         clusters=own_folder(settings.repository.layout.clusters, group),
         catalogs=settings.repository.layout.catalogs,
         no_input=no_input,
+        refs=Refs(settings.repository.journal_ref),
+        sign_notes=settings.repository.signing.notes,
     )
     repository = GitRepository(state, remote)
     cluster = cache(lambda colour: _cluster(conf, group, colour, no_input=no_input))

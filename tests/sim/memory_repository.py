@@ -223,7 +223,7 @@ class MemoryRepository:
             if push.snapshot is not None and remote.history[-1].commit.id != base.commit.id:
                 return False
             if remote.refusal:
-                raise GateRefused(f"the Git host refuses the push: {remote.refusal}")
+                raise GateRefused(f"the push was rejected by the host's rules: {remote.refusal}")
             remote.journals.setdefault(name, []).append(push.swap)
             if push.snapshot is not None:
                 remote.history.append(push.snapshot)
@@ -258,6 +258,11 @@ class MemoryRepository:
             raise DependencyDown(freshness.problem, next_step="bennu rotate resume")
         for commit in self.log(list(edits), since=base.commit.id) if edits else ():
             raise StoppedSafe(f"commit {commit.id[:12]} by {commit.author} ('{commit.subject}') changed the same files")
+
+    def probe_push(self) -> str:
+        if self.remote.down:
+            raise DependencyDown("the Git remote does not answer: it is down")
+        return ""
 
     def probe_notes(self, group: Group) -> str:
         return "the Git remote does not answer: it is down" if self.remote.down else self.remote.refusal

@@ -21,9 +21,9 @@ def a_user_of_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return config
 
 
-@pytest.fixture(params=["memory", "path"])
+@pytest.fixture(params=["memory", "path", "branches"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
-    """The same contract on real Git and in memory."""
+    """The same contract in memory, on real Git, and on a host whose journals lie among the branches."""
     with ground(str(request.param), tmp_path) as found:
         yield found
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from bennu.adapters.git_refs import USUAL, Refs
 from bennu.adapters.requests_box import GitRequestBox
 from bennu.core.clusters import Group
 from bennu.core.record import Kind, Record
@@ -19,6 +20,7 @@ from tests.sim.memory_requests import MemoryRequestBox
 
 GROUP = Group("prod", "us-east-1")
 OTHER = Group("staging", "us-east-1")
+NO_NOTES = 'case "$1" in refs/notes/*) echo "this host keeps no $1" >&2; exit 1;; esac'
 
 
 def record(step: str = "a-step", holder: str = "me@here", kind: Kind = Kind.DONE) -> Record:
@@ -120,10 +122,10 @@ class MemoryGround:
 
 
 class GitGround:
-    """Real Git: by path, or over the lab's HTTP server."""
+    """Real Git: by path, or over the lab's HTTP server; *refs* say where the journals lie."""
 
-    def __init__(self, root: Path, bare: Bare, server: Served | None) -> None:
-        self.root, self.bare, self.server = root, bare, server
+    def __init__(self, root: Path, bare: Bare, server: Served | None, refs: Refs = USUAL) -> None:
+        self.root, self.bare, self.server, self.refs = root, bare, server, refs
         self._numbers = itertools.count()
 
     @property
@@ -131,7 +133,7 @@ class GitGround:
         return self.server.url() if self.server is not None else str(self.bare.path)
 
     def laptop(self) -> Repository:
-        return repository(self.root / f"laptop-{next(self._numbers)}", self.url)
+        return repository(self.root / f"laptop-{next(self._numbers)}", self.url, refs=self.refs)
 
     def box(self, laptop: Repository) -> RequestBox:
         assert isinstance(laptop, Watched)
@@ -147,7 +149,7 @@ class GitGround:
         return self.bare.count("refs/heads/main")
 
     def journal_tip(self, group: Group) -> str:
-        return self.bare.tip(f"refs/notes/bennu/{group}")
+        return self.bare.tip(self.refs.journal(group))
 
     def down(self) -> None:
         if self.server is not None:
@@ -183,19 +185,23 @@ class GitGround:
         self.bare.commit("Another beginning", {"README.md": b"all new\n"}, onto="")
 
     def rewrite_journal(self, group: Group) -> None:
-        self.bare.commit("Another journal", {"a" * 40: b"{}\n"}, ref=f"refs/notes/bennu/{group}", onto="")
+        self.bare.commit("Another journal", {"a" * 40: b"{}\n"}, ref=self.refs.journal(group), onto="")
 
     def delete_journal(self, group: Group) -> None:
-        self.bare.delete(f"refs/notes/bennu/{group}")
+        self.bare.delete(self.refs.journal(group))
 
 
 @contextmanager
 def ground(kind: str, root: Path) -> Iterator[Ground]:
-    """*kind* is memory, path or http."""
+    """*kind* is memory, path, http, or branches: a host that refuses refs/notes, and journals that lie among its branches."""
     if kind == "memory":
         yield MemoryGround()
     elif kind == "path":
         yield GitGround(root, Bare.made(root / "fleet.git"), None)
+    elif kind == "branches":
+        bare = Bare.made(root / "fleet.git")
+        bare.hook("update", NO_NOTES)
+        yield GitGround(root, bare, None, Refs("refs/heads/bennu"))
     else:
         with served(root / "lab") as server:
             yield GitGround(root, Bare.made(root / "lab" / "git" / "fleet.git"), server)

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from bennu.adapters.git import GitRepository, Remote
 from bennu.adapters.git_process import Ran
+from bennu.adapters.git_refs import USUAL, Refs
 from bennu.lab.places import LabDir, write_private
 from bennu.lab.shared import git_http
 
@@ -169,7 +170,7 @@ class Watched(GitRepository):
         return super()._push(*arguments, limit_s=limit_s)
 
 
-def repository(state: Path, url: str, *, password: str = PASSWORD, timeout_s: float = 30.0) -> Watched:
+def repository(state: Path, url: str, *, password: str = PASSWORD, timeout_s: float = 30.0, refs: Refs = USUAL) -> Watched:
     """A clone of its own for *url*; over HTTP with the lab's user."""
     http = url.startswith("http")
-    return Watched(state, Remote(url, username=git_http.USER if http else "", password=lambda: password, no_input=True, timeout_s=timeout_s))
+    return Watched(state, Remote(url, username=git_http.USER if http else "", password=lambda: password, no_input=True, timeout_s=timeout_s, refs=refs))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from bennu.adapters.git import GitRepository, Remote
+from bennu.adapters.requests_box import GitRequestBox
 from bennu.errors import GateRefused, StoppedSafe, UsageError
-from bennu.ports.repository import Change, Edit
+from bennu.ports.repository import Change, Edit, Request
 from tests.contract.git.grounds import GROUP, record
 from tests.contract.git.remotes import FOLDER, SCRIPT, SEED, STATE, Bare, Watched, git, repository
+
+JOURNAL = f"refs/notes/bennu/{GROUP}"
 
 
 @pytest.fixture
@@ -107,20 +114,90 @@ def test_signing_without_a_key_is_a_clear_error_and_nothing_lands(laptop: Watche
     assert bare.tip("refs/notes/bennu/prod/us-east-1") == ""
 
 
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
-def test_commits_are_signed_where_the_user_signs_and_notes_are_not(laptop: Watched, bare: Bare, a_user_of_git: Path, tmp_path: Path) -> None:
-    key = tmp_path / "id_ed25519"
-    os.spawnvp(os.P_WAIT, "ssh-keygen", ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
-    for name, value in {"commit.gpgsign": "yes", "gpg.format": "ssh", "user.signingkey": str(key)}.items():
+def signed(bare: Bare, ref: str) -> bool:
+    return "\ngpgsig -----BEGIN" in git(bare.path, "cat-file", "commit", ref)
+
+
+@pytest.fixture
+def key(bare: Bare, a_user_of_git: Path, tmp_path: Path) -> Path:
+    """An ssh key that the user signs with; the file of allowed signers lies beside it."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed")
+    found = tmp_path / "id_ed25519"
+    os.spawnvp(os.P_WAIT, "ssh-keygen", ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(found)])
+    for name, value in {"commit.gpgsign": "yes", "gpg.format": "ssh", "user.signingkey": str(found)}.items():
         git(bare.path, "config", "--file", str(a_user_of_git), name, value)
+    (tmp_path / "signers").write_text(f"operator@example.org {found.with_suffix('.pub').read_text()}")
+    return found
+
+
+def test_commits_and_notes_are_signed_where_the_user_signs(laptop: Watched, bare: Bare, key: Path) -> None:
     commit = made(laptop, (STATE, "new\n"), message="Signed\n\nBennu-Step: a\n")
-    assert "gpgsig -----BEGIN SSH SIGNATURE" in git(bare.path, "cat-file", "commit", commit)
-    assert "gpgsig" not in git(bare.path, "cat-file", "commit", "refs/notes/bennu/prod/us-east-1")
-    assert bare.content(STATE) == b"new\n"
-    signers = tmp_path / "signers"
-    signers.write_text(f"operator@example.org {key.with_suffix('.pub').read_text()}")
-    git(bare.path, "-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", commit)
     made(laptop, (STATE, "newer\n"))
+    GitRequestBox(laptop).post(GROUP, Request("one", "promote", "ada@there", "2026-01-01T00:00:00+00:00", {}))
+    assert bare.content(STATE) == b"newer\n"
+    notes = git(bare.path, "rev-list", JOURNAL).split()
+    requests = git(bare.path, "rev-list", f"refs/notes/bennu-requests/{GROUP}").split()
+    assert (len(notes), len(requests)) == (2, 1)
+    for one in (commit, *notes, *requests):
+        git(bare.path, "-c", f"gpg.ssh.allowedSignersFile={key.parent / 'signers'}", "verify-commit", one)
+    assert [one.step for one in laptop.journal(GROUP).records] == ["a-step", "a-step"]
+    assert laptop.probe_notes(GROUP) == ""
+
+
+@pytest.mark.parametrize(("wanted", "commits", "expected"), [("auto", "no", False), ("never", "yes", False), ("always", "no", True)])
+def test_whether_notes_are_signed_can_be_said(bare: Bare, key: Path, a_user_of_git: Path, tmp_path: Path, wanted: str, commits: str, expected: bool) -> None:
+    git(bare.path, "config", "--file", str(a_user_of_git), "commit.gpgsign", commits)
+    laptop = GitRepository(tmp_path / "laptop", Remote(str(bare.path), sign_notes=wanted))
+    commit = laptop.advance(GROUP, "", (record(),), Change((Edit(STATE, "new\n"),), "Edit\n")).commit
+    assert signed(bare, commit) == (commits == "yes")
+    assert signed(bare, JOURNAL) == expected
+
+
+@pytest.mark.parametrize("given", ["literal", "public file", "private file", "unknown"])
+def test_a_key_that_wants_a_touch_each_time_is_spared_the_notes(bare: Bare, key: Path, a_user_of_git: Path, tmp_path: Path, given: str) -> None:
+    # The signer is a program of the test's: a FIDO key itself cannot be had here, and what is told from is its public half.
+    public = f"sk-ssh-ed25519@openssh.com {base64.b64encode(b'sk-ssh-ed25519@openssh.com').decode()} ada"
+    touch = tmp_path / "id_sk"
+    if given == "public file":
+        touch.with_suffix(".pub").write_text(public)
+    body = base64.b64encode(b"openssh-key-v1 sk-ssh-ed25519@openssh.com").decode()
+    touch.write_text(f"-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n")
+    signer = tmp_path / "signer"
+    signer.write_text(f'#!/bin/sh\nfor last; do :; done\nexec ssh-keygen -Y sign -n git -f {key} "$last"\n')
+    signer.chmod(0o755)
+    said = {"literal": f"key::{public}", "public file": str(touch), "private file": str(touch), "unknown": str(tmp_path / "nothing")}[given]
+    for name, value in {"gpg.ssh.program": str(signer), "user.signingkey": said}.items():
+        git(bare.path, "config", "--file", str(a_user_of_git), name, value)
+    laptop = GitRepository(tmp_path / "laptop", Remote(str(bare.path)))
+    commit = laptop.advance(GROUP, "", (record(),), Change((Edit(STATE, "new\n"),), "Edit\n")).commit
+    assert signed(bare, commit)
+    assert not signed(bare, JOURNAL)
+
+
+@pytest.mark.skipif(shutil.which("gpg") is None, reason="gpg is not installed")
+def test_an_openpgp_key_signs_both(laptop: Watched, bare: Bare, a_user_of_git: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A short path: the agent's socket lies there.
+    with tempfile.TemporaryDirectory() as home:
+        monkeypatch.setenv("GNUPGHOME", home)
+        made_key = [
+            "gpg",
+            "--batch",
+            "--quiet",
+            "--passphrase",
+            "",
+            "--quick-generate-key",
+            "Bennu Operator <operator@example.org>",
+            "ed25519",
+            "sign",
+            "never",
+        ]
+        subprocess.run(made_key, check=True, capture_output=True)
+        git(bare.path, "config", "--file", str(a_user_of_git), "commit.gpgsign", "true")
+        commit = made(laptop, (STATE, "new\n"))
+        for one in (commit, JOURNAL):
+            git(bare.path, "verify-commit", one)
+        subprocess.run(["gpgconf", "--kill", "all"], check=False)
 
 
 def test_a_signing_key_that_nobody_touches_stops_in_a_safe_state(bare: Bare, a_user_of_git: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ repository:
   branch: trunk
   layout: {clusters: "fleet/{env}/{region}/cluster-{colour}", catalogs: shared/catalogs}
   delivery: {mode: pull-request, per: step, reviewers: [bank/sre, bank/payments], checks_timeout: 30m}
-  signing: {mode: "off", presence: touch, notes: true}
+  signing: {mode: "off", presence: touch, notes: always}
   require: {ticket: "^RFC-[0-9]+$", second_person: [drain]}
   credentials: {username: robot, password: "file:/run/secrets/git"}
 notify:
@@ -131,7 +131,6 @@ REFUSED = {
     "repository.delivery.checks_timeout": 9,
     "repository.signing.mode": 10,
     "repository.signing.presence": 10,
-    "repository.signing.notes": 10,
     "repository.require.second_person": 11,
     "notify": 13,
     "groups.live/eu-west-1.kubernetes.proxy": 22,
@@ -228,7 +227,7 @@ def test_values_that_say_the_default_are_not_refused(tmp_path: Path) -> None:
         "kubernetes: {proxy: kubeconfig}\nflux: {pointer_owner: auto}\ncanary: {no_traffic: hold, success: {min: 99%, against: absolute}, checks: []}\n"
         "switchover: {when_paused: keep-watching}\ntarget: {copy_from: source}"
     ).replace(
-        "repository:\n", "notify: []\nrepository:\n  delivery: {mode: push, per: phase, reviewers: []}\n  signing: {mode: user, presence: none, notes: false}\n"
+        "repository:\n", "notify: []\nrepository:\n  delivery: {mode: push, per: phase, reviewers: []}\n  signing: {mode: user, presence: none, notes: auto}\n"
     )
     assert isinstance(read(tmp_path, text), Settings)
 

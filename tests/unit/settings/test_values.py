@@ -45,6 +45,28 @@ def test_a_group_without_clusters_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("refs/heads", "must be refs/notes/<name>"),
+        ("heads/bennu", "must be refs/notes/<name>"),
+        ("refs/tags/bennu", "no tags"),
+        ("refs/remotes/origin", "must be refs/notes/<name>"),
+        ("refs/heads/../main", "is not a branch's name"),
+        ("refs/heads/a.lock", "is not a branch's name"),
+        ("refs/heads/main", "cannot both be"),
+        ("refs/heads/main/bennu", "cannot both be"),
+    ],
+)
+def test_a_place_of_the_journal_that_git_or_the_branch_would_not_bear_is_refused(tmp_path: Path, place: str, words: str) -> None:
+    assert words in refusal(tmp_path, repository_with(f"journal_ref: {place}")).message
+
+
+def test_a_branch_below_the_journals_is_refused_and_one_beside_them_is_not(tmp_path: Path) -> None:
+    assert "cannot both be" in refusal(tmp_path, repository_with("journal_ref: refs/heads/bennu\nbranch: bennu-requests/x")).message
+    assert read(tmp_path, repository_with("journal_ref: refs/heads/bennu\nbranch: bennu-main")).repository.journal_ref == "refs/heads/bennu"
+
+
+@pytest.mark.parametrize(
     ("remote", "words"),
     [
         ("-oProxyCommand=touch", "must not begin with a dash"),
@@ -266,8 +288,9 @@ def test_a_port_is_a_number_from_1_to_65535(tmp_path: Path, written: str) -> Non
         (group_with("active_only: {kind: CronJob}"), "active_only: a list was expected"),
         (group_with("active_only: [text]"), "active_only[0]: a mapping was expected"),
         (group_with("both: [{kind: DaemonSet, namespace: a, name: b}]"), "'CronJob', 'Deployment' or 'StatefulSet' was expected"),
-        (repository_with("signing: {notes: yes}"), "true or false was expected"),
-        (repository_with("signing: {notes: 1}"), "true or false was expected"),
+        (swapped("port: 6379}\n", "port: 6379}\n        auth: {secret: database/redis, same_on_both: yes}\n"), "true or false was expected"),
+        (swapped("port: 6379}\n", "port: 6379}\n        auth: {secret: database/redis, same_on_both: 1}\n"), "true or false was expected"),
+        (repository_with("signing: {notes: yes}"), "'auto', 'always' or 'never' was expected"),
         (group_with("mesh: {gateway: {port: 4143}}"), "text was expected (in quotes"),
         (group_with("mesh: {gateway: {min_replicas: 0}}"), "must be at least 1"),
         (group_with("drain: {residual: {rps: -1}}"), "must be at least 0"),
