@@ -1,4 +1,4 @@
-"""``bennu rotate …``: start, promote, rollback, abort, pause, resume, status, cleanup."""
+"""``bennu rotate …``: start, promote, drain, rollback, abort, pause, resume, status, cleanup."""
 
 from __future__ import annotations
 
@@ -85,10 +85,11 @@ def start(
         return
     accepted = tuple(name for name, on in (("adopt", adopt), ("accept-one-way", accept_one_way), ("keep-source", keep_source), ("snapshot", snapshot)) if on)
     rotation = here.proposed(to, accepted, ticket=ticket, only_fresh=True)
+    wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, keep_source=keep_source, stop_after=stop_after, timeout_s=timeout)
+    here.refuse_words(wishes, rotation.started_by)
     here.preflight(rotation)
     if sys.stdin.isatty() and not no_input:
         confirmed(f"Rotate {rotation.group} from {rotation.source} to {rotation.target} ({here.policy.name} policy)?", yes=yes, no_input=no_input)
-    wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, keep_source=keep_source, stop_after=stop_after, timeout_s=timeout)
     driven(here, partial(wiring.started, here, rotation, wishes), output)
 
 
@@ -158,6 +159,26 @@ def promote(
     rotation = here.rotation(standing)
     confirmed(_disaster(here.judge_disaster(rotation, standing.facts, wished, standing.state), rotation), yes=yes, no_input=no_input)
     driven(here, partial(wiring.resumed, here, wished, over=taking), output)
+
+
+@app.command("drain")
+def drain(
+    repo: RepoOption = None,
+    config: ConfigOption = None,
+    group: GroupOption = "",
+    policy: PolicyOption = "",
+    take_over: TakeOverOption = "",
+    force: ForceOption = False,
+    no_input: NoInputOption = False,
+    timeout: TimeoutOption = 0,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Say yes to the old cluster's end, where repository.require.second_person asks for it: to the holder that waits, or, where none lives, by going on here.
+
+    Example:  bennu rotate drain --group prod/us-east-1
+    """
+    taking = over(take_over, force=force)
+    _ask_or_drive("drain", session(repo, config, group, policy=policy, no_input=no_input), timeout, output, taking)
 
 
 @app.command("rollback")
@@ -305,5 +326,5 @@ def _ask_or_drive(verb: str, here: Session, timeout: float, output: Format, taki
         return
     if verb == "pause" or (verb == "abort" and not taking.id):
         raise GateRefused(f"nobody drives {standing.rotation}: there is nothing to {verb}", next_step="'bennu rotate resume' or 'bennu rotate rollback'")
-    wishes = wiring.wishes(promote=verb == "promote", timeout_s=timeout, accept_loss=accept_loss)
+    wishes = wiring.wishes(promote=verb == "promote", drain=verb == "drain", timeout_s=timeout, accept_loss=accept_loss)
     driven(here, partial(wiring.resumed, here, wishes, over=taking), output, way={"rollback": back, "abort": aborting}.get(verb, forward))

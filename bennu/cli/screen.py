@@ -50,6 +50,10 @@ def _first(status: GroupStatus) -> RenderableType:
     table.add_row("state", state)
     if standing.rotation:
         table.add_row("rotation", f"{standing.rotation}  {standing.source} → {standing.target}" + (f"  {standing.ticket}" if standing.ticket else ""))
+    said = {"started by": standing.started_by, "promoted by": status.rotation.promoted_by, "drained by": status.rotation.drained_by}
+    for words, who in said.items():
+        if who and standing.open:
+            table.add_row(words, who)
     if words := status.rotation.switchover.pause.words():
         table.add_row("write pause", words)
     if standing.reason:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from bennu.core.consent import SAID
 from bennu.core.record import Kind, Record
 from bennu.core.states import Direction
 
@@ -60,9 +61,7 @@ def owed(records: Iterable[Record]) -> Taken | None:
                 found = read
             elif found is not None and read.id == found.id:
                 found = None
-        elif (record.kind in _SETTLES and not record.data.get("unlocked")) or (
-            found is not None and found.verb == "promote" and record.data.get("promoted.by")
-        ):
+        elif (record.kind in _SETTLES and not record.data.get("unlocked")) or (found is not None and record.data.get(SAID.get(found.verb, ""))):
             found = None
     return found
 

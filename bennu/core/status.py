@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bennu.core.clusters import Colour, Role
+from bennu.core.consent import SAID
 from bennu.core.outlook import Outlook
 from bennu.core.record import Kind, Record
 from bennu.core.standing import Standing
@@ -80,10 +81,12 @@ class Switchover:
 
 @dataclass(frozen=True)
 class RotationView:
-    """The last rotation: its id, and what was measured of it."""
+    """The last rotation: its id, what was measured of it, and who said that it may go on (``user@machine``, empty: nobody yet)."""
 
     id: str = ""
     switchover: Switchover = Switchover()
+    promoted_by: str = ""
+    drained_by: str = ""
 
 
 def rotation_view(standing: Standing) -> RotationView:
@@ -92,7 +95,8 @@ def rotation_view(standing: Standing) -> RotationView:
     def number(name: str) -> float | None:
         return float(standing.facts[name]) if standing.facts.get(name) else None
 
-    return RotationView(standing.rotation, Switchover(Pause(number("pause.predicted_ms"), number("pause.ms")), standing.facts.get("snapshot.path", "")))
+    switchover = Switchover(Pause(number("pause.predicted_ms"), number("pause.ms")), standing.facts.get("snapshot.path", ""))
+    return RotationView(standing.rotation, switchover, *(standing.facts.get(SAID[verb], "") for verb in ("promote", "drain")))
 
 
 @dataclass(frozen=True)

@@ -92,4 +92,4 @@ def _step(step: Step, phase: Phase, world: World, overlay: Overlay) -> Planned:
         # What depends on a cluster that does not exist yet can't be shown; saying so is better than guessing.
         later = f"known once the steps before it are done ({error.message})"
     effect = f"waits for {step.awaits or step.title}" if isinstance(step, GateStep) else step.forecast(world)
-    return Planned(phase.state, step.id, step.title, effect, diff, later, step.timeout_s(world.policy), phase.confirm)
+    return Planned(phase.state, step.id, step.title, effect, diff, later, step.timeout_s(world.policy), phase.confirm(world))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from bennu.core.consent import SAID, barred
 from bennu.core.record import Kind
 from bennu.core.requests import JUDGED, Taken, taken
-from bennu.core.states import State, Status
+from bennu.core.states import State
+from bennu.engine.consent import consent
 from bennu.engine.journal import Entry
 from bennu.engine.lookout import Lookout
 from bennu.engine.silence import unheard, written
@@ -18,29 +20,28 @@ from bennu.errors import DependencyDown
 from bennu.phases.base import Phase, World
 from bennu.ports.repository import Reply, Request
 
-PROMOTED = Entry(Kind.FACT, data={"promoted.by": "request"}, status=Status.RUNNING)
 _LONGEST = 1000  # of the words kept in a record
 
 
-def taken_up(world: World, phase: Phase, lookout: Lookout, *, waiting: bool) -> bool:
-    """Take up what was asked since the last look. True for a ``promote``. Raises RollbackAsked, StopAsked."""
+def taken_up(world: World, phase: Phase, lookout: Lookout, *, waiting: str) -> bool:
+    """Take up what was asked since the last look. True for the word that is *waiting* to be said (promote, drain; empty: none is). Raises RollbackAsked, StopAsked."""
     now, counters = world.systems.clock.boot(), lookout.counters
     if now - counters.requests_at < world.policy.request_poll_s or counters.silence.since is not None:
         return False
     counters.requests_at = now
-    promoted, turn = False, None
+    said, turn = False, None
     for request in _unanswered(world, lookout):
         free = phase.turnable and turn is None
         try:
-            accepted = _decided(request, world, phase, lookout, free=free, waiting=waiting and not promoted)
+            accepted = _decided(request, world, phase, lookout, free=free, waiting="" if said else waiting)
         except DependencyDown as error:
             unheard(lookout, world, error)
             break
         if accepted and free:
-            promoted, turn = promoted or request.verb == "promote", _turn(request)
+            said, turn = said or request.verb in SAID, _turn(request)
     if turn is not None:
         raise turn
-    return promoted
+    return said
 
 
 def answer_recorded(world: World, lookout: Lookout) -> None:
@@ -76,7 +77,7 @@ def _from(before: Taken) -> Reply:
     return Reply(before.id, before.accepted == "true", before.answer)
 
 
-def _decided(request: Request, world: World, phase: Phase, lookout: Lookout, *, free: bool, waiting: bool) -> bool:
+def _decided(request: Request, world: World, phase: Phase, lookout: Lookout, *, free: bool, waiting: str) -> bool:
     """Record the decision, then answer. Whether it was accepted."""
     accepted, words = _answer(request, world, phase, lookout, free=free, waiting=waiting)
     data = {"verb": request.verb, "by": request.by, "id": request.id, "accepted": str(accepted).lower(), "words": words}
@@ -88,21 +89,23 @@ def _decided(request: Request, world: World, phase: Phase, lookout: Lookout, *, 
             lookout.journal.append(Entry(Kind.REQUEST, data={**data, "accepted": JUDGED, "words": ""}))
         lookout.counters.unanswered = request.id
         return True
-    # A promote and what it does are one swap: nobody can die between them.
-    done = (PROMOTED,) if accepted and request.verb == "promote" else ()
+    # A word and what it does are one swap: nobody can die between them.
+    done = (consent(request.verb, request.by),) if accepted and request.verb in SAID else ()
     lookout.journal.append(Entry(Kind.REQUEST, data=data), *done)
     _reply(world, lookout, Reply(request.id, accepted, words))
     return accepted
 
 
-def _answer(request: Request, world: World, phase: Phase, lookout: Lookout, *, free: bool, waiting: bool) -> tuple[bool, str]:
+def _answer(request: Request, world: World, phase: Phase, lookout: Lookout, *, free: bool, waiting: str) -> tuple[bool, str]:
     rotation = str(world.rotation.id)
     if not request.rotation:
         return False, f"refused: it does not say which rotation it was asked of (an older Bennu left it); this is {rotation}, ask again"
     if request.rotation != rotation:
         return False, f"refused: it was asked of {request.rotation}, and this is {rotation}"
     if free:
-        return answer_to(request, phase.state, waiting=waiting)
+        accepted, words = answer_to(request, phase.state, waiting=waiting)
+        second = barred(request.verb, request.by, world.rotation.started_by, world.settings.repository.require.second_person) if accepted else ""
+        return (False, f"refused: {second}") if second else (accepted, words)
     return answer_aside(request, phase.state, lookout.journal.standing.direction)
 
 

@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from bennu.core import fsm
+from bennu.core.consent import SAID, awaited
 from bennu.core.disaster import BESIDE, BY, GONE
 from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.record import Kind
@@ -19,12 +20,13 @@ from bennu.core.states import Direction, Event, State, Status
 from bennu.core.status import rotation_view
 from bennu.core.switchover import announced
 from bennu.core.verdict import opened
+from bennu.engine.consent import consent, said, waits_for
 from bennu.engine.endings import ending
 from bennu.engine.journal import Entry, Uncopied
 from bennu.engine.lookout import Lookout
 from bennu.engine.notes import Notes
 from bennu.engine.progress import Mark, Progress
-from bennu.engine.requests import PROMOTED, answer_recorded, verdict
+from bennu.engine.requests import answer_recorded, verdict
 from bennu.engine.runbook import Runbook, commit_message
 from bennu.engine.silence import written
 from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Wishes
@@ -103,8 +105,8 @@ class Engine:
         yield Progress(Mark.WARN, self.state, text=f"{found.verb}, asked by {found.by}, was taken up by {found.holder} and not begun: it is done now")
         if found.verb == "rollback":
             raise RollbackAsked(found.by, accept_loss=found.accept_loss)
-        if found.verb == "promote":
-            self._write(PROMOTED)
+        if found.verb in SAID:
+            self._write(consent(found.verb, found.by))
         else:
             yield from self._turned(self.runbook.phase(self.state), StopAsked(found.verb, found.by))
 
@@ -174,8 +176,8 @@ class Engine:
         for step in phase.steps(self._now()):
             if step.id not in self.lookout.journal.standing.done:
                 yield from self._one(step, phase)
-        if phase.confirm:
-            yield from self._confirmed(phase)
+        if verb := waits_for(phase, self._now(), self.wishes):
+            yield from self._confirmed(phase, verb)
         if self.wishes.stop_after is phase.state:
             yield from self._pause(phase, f"stopped after {phase.state}, as asked")
 
@@ -362,27 +364,30 @@ class Engine:
 
     # A human's word
 
-    def _confirmed(self, phase: Phase) -> Iterator[Progress]:
-        facts = self.lookout.journal.standing.facts
-        if self.wishes.auto_promote or self.wishes.promote or facts.get("promoted.by"):
+    def _confirmed(self, phase: Phase, verb: str) -> Iterator[Progress]:
+        word = said(verb, self._now(), self.wishes, self.lookout.journal.holder.name)
+        if word is not None:
+            if word:
+                self._write(*word)
             return
+        words = awaited(verb, self.world.rotation.started_by, self.world.settings.repository.require.second_person)
         if self.wishes.no_wait or self.wishes.stop_after is phase.state:
-            yield from self._pause(phase, f"waits for 'bennu rotate {phase.confirm}'")
-        reason = f"waits for 'bennu rotate {phase.confirm}'; the monitors go on"
+            yield from self._pause(phase, words)
+        reason = f"{words}; the monitors go on"
         self._note(Status.PAUSED, reason)
         clock, begin = self.world.systems.clock, self.world.systems.clock.boot()
         vigil = phase.vigil(self._now())
-        while not self._looked_around(phase, reason):
+        while not self._looked_around(phase, reason, verb):
             seen = opened("") if vigil is None else asked(vigil, self._now())
             if seen.failed:
                 raise GateFailed(seen.reason)
             yield Progress(Mark.PAUSED, phase.state, Status.PAUSED, text=reason, elapsed_s=clock.boot() - begin, figures=dict(seen.figures))
             clock.wait(self.world.policy.poll_s)
 
-    def _looked_around(self, phase: Phase, reason: str) -> bool:
+    def _looked_around(self, phase: Phase, reason: str, verb: str) -> bool:
         while True:
             try:
-                return look_around(self._now(), phase, self.lookout, awaiting=reason, waiting=True)
+                return look_around(self._now(), phase, self.lookout, awaiting=reason, waiting=verb)
             except Slept:
                 woken(self._now(), phase, self.lookout)
 
@@ -394,7 +399,7 @@ class Engine:
         self._note(Status.PAUSED, reason)
         self._write(Entry(Kind.RELEASE))
         yield Progress(Mark.PAUSED, phase.state, Status.PAUSED, text=reason)
-        on = "'bennu rotate promote' goes on" if phase.confirm else "'bennu rotate resume' goes on"
+        on = f"'bennu rotate {waits_for(phase, self._now(), self.wishes) or 'resume'}' goes on"
         raise Paused(reason, changed="the steps so far", next_step=f"{on}, 'bennu rotate rollback' goes back")
 
     # Records

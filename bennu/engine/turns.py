@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bennu.core.consent import SAID
 from bennu.core.states import Direction, State
 from bennu.errors import BennuError
 from bennu.ports.repository import Request
 
 HANDING_BACK = "handing the authority back to the source, then rolling back"
+_ACCEPTED = {"promote": "promoting", "drain": "taking the source down"}
 
 
 class Turn(Exception):
@@ -73,7 +75,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Wishes:
-    """How this run shall behave. ``stop_after``: pause when this state's steps are done. ``promote``: a human gave the promote already. ``accept_loss``: a way back past a broken reverse
+    """How this run shall behave. ``stop_after``: pause when this state's steps are done. ``promote``, ``drain``: a human said so already. ``accept_loss``: a way back past a broken reverse
     link (or a hand-over without a source) may give up what only that side has. ``dr``: the source is dead, go on without it; ``gone``: the cluster that the operator says can't be written to.
     """
 
@@ -86,14 +88,19 @@ class Wishes:
     timeout_s: float = 0.0  # 0 = the policy's own
     dr: bool = False
     gone: str = ""
+    drain: bool = False
+
+    def says(self, verb: str) -> bool:
+        """Whether whoever runs this says *verb* (promote, drain), now or ahead."""
+        return self.drain if verb == "drain" else self.promote or self.auto_promote
 
 
-def answer_to(request: Request, state: State, *, waiting: bool) -> tuple[bool, str]:
-    """Whether the holder takes the request up in *state*, and the words of the answer."""
+def answer_to(request: Request, state: State, *, waiting: str = "") -> tuple[bool, str]:
+    """Whether the holder takes the request up in *state*, where *waiting* is what it waits to be told (promote, drain; empty: nothing); and the words of the answer."""
     verb = request.verb
     before_switch = State.PROVISIONING.number <= state.number <= State.TRAFFIC_CANARY.number
-    if verb == "promote":
-        return (True, "promoting") if waiting else (False, f"refused: in {state} nothing waits for a promote")
+    if verb in SAID:
+        return (True, _ACCEPTED[verb]) if verb == waiting else (False, f"refused: in {state} nothing waits for a {verb}")
     if verb == "rollback":
         if before_switch:
             return True, "rolling back to the source"

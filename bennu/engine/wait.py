@@ -59,13 +59,13 @@ def until_open(step: Step, world: World, phase: Phase, lookout: Lookout, *, time
         clock.wait(world.policy.poll_s)
 
 
-def look_around(world: World, phase: Phase, lookout: Lookout, *, awaiting: str, waiting: bool = False) -> bool:
-    """Once between two polls: the alarm, monitors, signals, requests, heartbeat. True if a ``promote`` was taken up. May raise any Turn, Interrupted, Slept, or what the alarm says."""
+def look_around(world: World, phase: Phase, lookout: Lookout, *, awaiting: str, waiting: str = "") -> bool:
+    """Once between two polls: the alarm, monitors, signals, requests, heartbeat. True if the word that is *waiting* to be said (promote, drain) was taken up. May raise any Turn, Interrupted, Slept, or what the alarm says."""
     lookout.wake.check()
     keep_watch(world, phase, lookout)
-    promoted = taken_up(world, phase, lookout, waiting=waiting)
+    said = taken_up(world, phase, lookout, waiting=waiting)
     _heartbeat(world, lookout, awaiting)
-    return promoted
+    return said
 
 
 def keep_watch(world: World, phase: Phase, lookout: Lookout) -> None:

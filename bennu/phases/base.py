@@ -284,7 +284,7 @@ class Monitor:
 class Phase:
     """One state of the machine: its steps in order, the event that leaves it, what is watched meanwhile, and what is done when something fails.
 
-    ``confirm`` names the command that a human must give before the phase is left ("promote"), empty where none is needed. ``retreat`` are the steps that bring the system
+    ``confirm`` names the command that a human must give before the phase is left ("promote", "drain"), empty where none is needed. ``retreat`` are the steps that bring the system
     to safety when a gate or monitor fails; they are run forward like any others. ``retreat_event`` is taken afterwards where the retreat changes the state.
     """
 
@@ -292,7 +292,7 @@ class Phase:
     leaves_by: Event
     steps: Callable[[World], tuple[Step, ...]]
     monitors: tuple[Monitor, ...] = ()
-    confirm: str = ""
+    confirm: Callable[[World], str] = lambda world: ""
     vigil: Callable[[World], Step | None] = lambda world: None  # its gate is asked while a human is waited for: a failed verdict makes the phase retreat
     retreat: Callable[[World], tuple[Step, ...]] = lambda world: ()
     retreat_event: Event | None = None

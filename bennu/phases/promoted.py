@@ -170,4 +170,9 @@ def _steps(world: World) -> tuple[Step, ...]:
     return (Route(), Dns(), Ttl()) if world.conf.dns is not None else (Route(),)
 
 
-PHASE = Phase(State.PROMOTED, Event.DNS_UPDATED, _steps)
+def _confirm(world: World) -> str:
+    """The last moment with a way back: where a second person is asked for, it is not left by itself."""
+    return "drain" if "drain" in world.settings.repository.require.second_person else ""
+
+
+PHASE = Phase(State.PROMOTED, Event.DNS_UPDATED, _steps, confirm=_confirm)

@@ -246,4 +246,6 @@ def _retreat(world: World) -> tuple[Step, ...]:
     return (ToSource(),)
 
 
-PHASE = Phase(State.TRAFFIC_CANARY, Event.HEALTH_VALIDATED, _steps, monitors=(LINK_MONITOR, DATA_MONITOR), confirm="promote", vigil=_vigil, retreat=_retreat)
+PHASE = Phase(
+    State.TRAFFIC_CANARY, Event.HEALTH_VALIDATED, _steps, monitors=(LINK_MONITOR, DATA_MONITOR), confirm=lambda world: "promote", vigil=_vigil, retreat=_retreat
+)

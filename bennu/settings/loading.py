@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,10 @@ def _words(error: Any) -> str:
     if kind == "value_error":
         return f"{dotted}: {error['ctx']['error']}" if place else str(error["ctx"]["error"])
     context = error.get("ctx", {})
+    if kind == "literal_error":
+        # The value itself is not repeated: it may be anything.
+        close = difflib.get_close_matches(str(error["input"]), re.findall(r"'([^']*)'", context["expected"]), n=1)
+        return f"{dotted}: {context['expected']} was expected" + (f"; did you mean {close[0]!r}?" if close else "")
     return f"{dotted}: {_EXPECTED[kind].format(**context)}" if kind in _EXPECTED else f"{dotted} cannot be meant ({kind.replace('_', ' ')})"
 
 
@@ -89,7 +94,6 @@ _EXPECTED: Mapping[str, str] = {
     "tuple_type": "a list was expected",
     "dict_type": "a mapping was expected",
     "model_type": "a mapping was expected",
-    "literal_error": "{expected} was expected",
     "too_short": "must not be empty",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",

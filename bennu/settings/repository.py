@@ -49,7 +49,7 @@ class SigningSettings(Section):
 
 
 class RequireSettings(Section):
-    """Change control. ``ticket`` is a regular expression that the whole of ``--ticket`` must match."""
+    """Change control. ``ticket`` is a regular expression that the whole of ``--ticket`` must match; ``second_person``: what whoever started a rotation may not say in it."""
 
     ticket: str | None = None
     second_person: tuple[Literal["promote", "drain"], ...] = ()

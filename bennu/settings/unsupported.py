@@ -56,7 +56,6 @@ RULES: tuple[Rule, ...] = (
     Rule(("repository", "delivery", "checks_timeout"), "leave it out; a push waits for no checks", lambda s: s.repository.delivery.checks_timeout is not None),
     Rule(("repository", "signing", "mode"), "write user; commits are signed where your Git signs", lambda s: s.repository.signing.mode != "user"),
     Rule(("repository", "signing", "presence"), "leave it out; commits are signed where your Git signs", lambda s: s.repository.signing.presence != "none"),
-    Rule(("repository", "require", "second_person"), "leave it out", lambda s: bool(s.repository.require.second_person)),
     Rule(("notify",), "leave it out", lambda s: bool(s.notify)),
 )
 

@@ -36,13 +36,14 @@ def wishes(
     accept_loss: bool = False,
     dr: bool = False,
     gone: str = "",
+    drain: bool = False,
 ) -> Wishes:
     """From flags; UsageError for a state that isn't one."""
     try:
         state = State(stop_after.upper()) if stop_after else None
     except ValueError:
         raise UsageError(f"{stop_after!r} is not a state", next_step=f"choose one of {', '.join(State)}") from None
-    return Wishes(auto_promote, promote, no_wait, keep_source, state, accept_loss, timeout_s, dr, gone)
+    return Wishes(auto_promote, promote, no_wait, keep_source, state, accept_loss, timeout_s, dr, gone, drain)
 
 
 RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat, disaster.steps, writes_astray, target_silent)
@@ -81,7 +82,8 @@ def alone(here: Session) -> Iterator[None]:
 
 @contextmanager
 def started(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | None = None) -> Iterator[Engine]:
-    """Begin a rotation: file lock, journal, engine. Raises Interrupted where *stop* was set before the lock was taken."""
+    """Begin a rotation: file lock, journal, engine. Raises Interrupted where *stop* was set before the lock was taken, GateRefused where *wanted* says what this person may not say."""
+    here.refuse_words(wanted, rotation.started_by)
     with alone(here):
         opening = lock.Opening(rotation.source, rotation.target, rotation.ticket, tuple((name, "true") for name in sorted(rotation.options)))
         _unless_stopped(stop, "bennu rotate start")
@@ -92,11 +94,12 @@ def started(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | 
 
 @contextmanager
 def resumed(here: Session, wanted: Wishes, stop: StopFlag | None = None, *, over: Over = Over()) -> Iterator[Engine]:
-    """Go on with the open rotation, *over* whose lock it may be. Raises GateRefused where none is open, LockHeld, Interrupted as ``started`` does."""
+    """Go on with the open rotation, *over* whose lock it may be. Raises GateRefused where none is open or a word is not this person's to say, LockHeld, Interrupted as ``started`` does."""
     with alone(here):
         standing = lock.fresh(here.journal)
         if not standing.open and not (standing.rotation and standing.begun and not standing.ended):
             raise GateRefused("no rotation is open", next_step="'bennu rotate start' begins one")
+        here.refuse_words(wanted, standing.started_by)
         _unless_stopped(stop, "bennu rotate resume")
         standing = lock.take(here.journal, over=over.id, patience=over.patience(here, stop, "bennu rotate resume"))
         with _or_let_go(here):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 import secrets
 import socket
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from bennu.core.disaster import BESIDE, GONE, given_up_before
 from bennu.core.holding import held, is_ours, ways, where
 from bennu.core.plan import Plan
 from bennu.core.policy import Policy, named, overridden
+from bennu.core.record import Kind
 from bennu.core.standing import Standing
 from bennu.core.states import Direction, Event, State
 from bennu.core.status import GroupStatus
@@ -41,6 +41,7 @@ from bennu.phases.order import PHASES
 from bennu.ports.repository import Reply, Request, RequestBox
 from bennu.settings import GroupSettings, Settings, load
 from bennu.wiring import looking
+from bennu.wiring.change_control import second_person, ticketed, words_ahead
 from bennu.wiring.systems import Built, built
 from bennu.wiring.watching import watched
 
@@ -172,7 +173,7 @@ class Session:
             raise UsageError(f"{self.group} has no cluster {target} in bennu.yaml", next_step=added)
         if not source_dead:
             self._distinct(source, target)
-        _ticket(ticket, self.settings.repository.require.ticket if self.settings.repository.require else None, needed=False)
+        ticketed(self.settings.repository.require, ticket, needed=False)
         number = self.systems.repository.journal(self.group).records
         last = max((int(record.rotation.rsplit("-", 1)[-1]) for record in number if record.rotation), default=0)
         return Rotation(RotationId(self.group, last + 1), source, target, ticket, self.journal.holder.name, frozenset(options))
@@ -194,8 +195,7 @@ class Session:
     def preflight(self, rotation: Rotation) -> None:
         """What ``start`` refuses on. Raises LockHeld (4), UsageError (2), DependencyDown (8), GateRefused (3)."""
         lock.free(self.journal)
-        pattern = self.settings.repository.require.ticket if self.settings.repository.require else None
-        _ticket(rotation.ticket, pattern, needed=True)
+        ticketed(self.settings.repository.require, rotation.ticket, needed=True)
         for finding in preflight.examined(self.world(rotation)):
             if finding.verdict.is_open:
                 continue
@@ -279,6 +279,9 @@ class Session:
         if gone and gone != doomed.cluster:
             words = f"--gone {gone!r} is not the cluster that is taken down: its name is {doomed.cluster}"
             raise UsageError(words, next_step="type that name, or leave --gone out")
+        # A cluster that was kept is drained by a rotation of its own; who may not say so is who began the one that left it.
+        left_by = [one.holder for one in self.journal.records if one.kind is Kind.BEGIN and doomed.value in (one.data.get("source"), one.data.get("target"))]
+        second_person(self.settings.repository.require, self.group, "drain", self.journal.holder.name, left_by[-1] if left_by else "", command="cleanup")
         options = frozenset({"cleanup", *([OPTION] if gone else [])})
         return Rotation(RotationId(self.group, standing.number + 1), doomed, master, "", self.journal.holder.name, options)
 
@@ -325,12 +328,16 @@ class Session:
         """Words where *verb* makes no sense now. Raises GateRefused (3)."""
         if not standing.open:
             raise GateRefused("no rotation is open", next_step="'bennu rotate start' begins one")
-        if verb == "promote" and standing.state is not State.TRAFFIC_CANARY:
-            raise GateRefused(
-                f"promote makes no sense in {standing.state}: only at the end of TRAFFIC_CANARY something waits for it", next_step="bennu rotate status"
-            )
+        where = {"promote": State.TRAFFIC_CANARY, "drain": State.PROMOTED}.get(verb)
+        if where is not None and standing.state is not where:
+            raise GateRefused(f"{verb} makes no sense in {standing.state}: only at the end of {where} something waits for it", next_step="bennu rotate status")
+        second_person(self.settings.repository.require, self.group, verb, self.journal.holder.name, standing.started_by)
         if verb == "rollback":
             self.refuse_rollback(standing)
+
+    def refuse_words(self, wanted: Wishes, started_by: str) -> None:
+        """Words where *wanted* says ahead what whoever started the rotation may not say. Raises GateRefused (3)."""
+        words_ahead(self.settings.repository.require, self.group, wanted, self.journal.holder.name, started_by)
 
     def request(self, verb: str, timeout_s: float, data: Mapping[str, str] | None = None) -> Reply:
         """Ask the holder of the rotation that the journal was last read with, and wait for its answer. Raises DependencyDown if it gives none in time."""
@@ -389,10 +396,3 @@ def session(options: Options) -> Session:
     else:
         raise UsageError(f"which group? {', '.join(map(str, known))}", next_step="name it with --group")
     return Session(options, config, settings, group)
-
-
-def _ticket(ticket: str, pattern: str | None, *, needed: bool) -> None:
-    if pattern and (ticket or needed) and not re.fullmatch(pattern, ticket):
-        raise UsageError(f"--ticket {ticket!r} does not match {pattern}", next_step="give the change's number with --ticket")
-    if ticket and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}", ticket):
-        raise UsageError(f"--ticket {ticket!r} has characters that a commit trailer must not have", next_step="use letters, digits and . _ / # -")

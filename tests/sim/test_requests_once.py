@@ -110,7 +110,7 @@ def once(world: Universe, case: Case) -> None:
     assert [one["accepted"] for one in requests(world)] == [*(["to be judged"] if case.state is State.PROMOTED else []), "true"]
     journal = records(world)
     if case.verb == "promote":
-        assert sum(one.data.get("promoted.by") == "request" for one in journal) == 1
+        assert sum(one.data.get("promoted.by") == "carol@three" for one in journal) == 1
     elif case.verb == "rollback":
         back = Direction.REVERSE if case.state is State.PROMOTED else Direction.ROLLBACK
         begins = [one for one in journal if one.kind is Kind.STATUS and one.status is Status.ABORTING and one.direction is back]

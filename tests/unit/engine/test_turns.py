@@ -15,11 +15,12 @@ def asked(verb: str) -> Request:
     return Request("r1", verb, "carol@three", "2026-01-01T00:00:00Z", {})
 
 
-@pytest.mark.parametrize("waiting", [True, False])
+@pytest.mark.parametrize("waiting", ["promote", "drain", ""])
 @pytest.mark.parametrize("state", [state for state in State if state is not State.IDLE_STABLE])
-def test_every_verb_in_every_state_has_an_answer_in_words(state: State, waiting: bool) -> None:
+def test_every_verb_in_every_state_has_an_answer_in_words(state: State, waiting: str) -> None:
     expected = {
-        "promote": waiting,
+        "promote": waiting == "promote",
+        "drain": waiting == "drain",
         "rollback": state in BEFORE or state is State.PROMOTED,
         "abort": state in BEFORE,
         "pause": state is not State.SWITCHOVER_LOCKED,
@@ -31,4 +32,4 @@ def test_every_verb_in_every_state_has_an_answer_in_words(state: State, waiting:
 
 
 def test_what_is_no_verb_is_refused_by_name() -> None:
-    assert answer_to(asked("explode"), State.TRAFFIC_CANARY, waiting=True) == (False, "unknown request 'explode'")
+    assert answer_to(asked("explode"), State.TRAFFIC_CANARY, waiting="promote") == (False, "unknown request 'explode'")

@@ -434,3 +434,11 @@ def test_a_write_service_needs_a_redis_to_lead_to(tmp_path: Path) -> None:
     text = swapped("name: global-traffic-state}\n", f"name: global-traffic-state}}\n      {SERVICE}")
     text = text[: text.index("    redis:")] + "    redis: []\n" + text[text.index("    apps:") :]
     assert "has no Redis in the clusters to lead to" in refusal(tmp_path, text).message
+
+
+def test_who_else_must_say_what_is_checked_with_a_suggestion(tmp_path: Path) -> None:
+    assert read(tmp_path, repository_with("require: {second_person: [promote, drain]}")).repository.require.second_person == ("promote", "drain")
+    message = refusal(tmp_path, repository_with("require: {second_person: [promot]}")).message
+    assert "repository.require.second_person[0]: 'promote' or 'drain' was expected; did you mean 'promote'?" in message
+    assert "did you mean 'second_person'?" in refusal(tmp_path, repository_with("require: {second_persons: [drain]}")).message
+    assert refusal(tmp_path, repository_with("require: {second_person: [zzz]}")).message.endswith("'promote' or 'drain' was expected")
