@@ -16,7 +16,7 @@ from benchmarks.file_pointer import locked
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all, rendered
 from bennu.errors import LockLost
-from bennu.ports.repository import Advance, Change, Commit, Edit, Freshness, Journal
+from bennu.ports.repository import Advance, Change, Claimed, Commit, Edit, Freshness, Journal, Move
 
 
 class FileRepository:
@@ -60,7 +60,13 @@ class FileRepository:
         text = self._text()
         return Journal(_tip(text), parse_all(text))
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
+    def claims(self, *, limit_s: float | None = None) -> Mapping[str, Claimed]:
+        """See the port."""
+        return {}
+
+    def advance(
+        self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, moves: Sequence[Move] = (), limit_s: float | None = None
+    ) -> Advance:
         """See the port. One write a call, so that a killed process leaves whole lines."""
         if change is not None:
             raise NotImplementedError("a benchmark's repository takes no commits")

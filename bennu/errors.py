@@ -8,7 +8,8 @@
     ├── GateRefused                   3   a gate refused; nothing was changed
     │   └── ReplicationLagError       3   the Lag Threshold invariant
     ├── LockHeld                      4   someone else holds the group
-    │   └── LockLost                  4   it was ours, and was taken over
+    │   ├── LockLost                  4   it was ours, and was taken over
+    │   └── ClusterHeld               4   another group's lock holds a cluster that this one leads to
     ├── StoppedSafe                   5   stopped in a safe state; resumable
     ├── RolledBack                    6   the group is IDLE_STABLE at the source again
     ├── OperatorNeeded                7   no machine should decide this
@@ -90,6 +91,10 @@ class LockHeld(BennuError):
 
 class LockLost(LockHeld):
     """The lock was ours and somebody took it over; no further effect may follow."""
+
+
+class ClusterHeld(LockHeld):
+    """A cluster of the group is held by another group's lock, or its ref moved while it was to be taken."""
 
 
 class StoppedSafe(BennuError):

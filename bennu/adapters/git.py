@@ -11,22 +11,25 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bennu.adapters import git_claims
 from bennu.adapters.git_clone import Clone, Remote
 from bennu.adapters.git_objects import Pen, refuse_paths
 from bennu.adapters.git_process import Ran, last_words, plain
-from bennu.adapters.git_refs import USUAL, local
+from bennu.adapters.git_refs import CLUSTERS, USUAL, local
 from bennu.core.clusters import Group
 from bennu.core.record import Record, parse_all
-from bennu.errors import ConfigError, DurableStateError, GateRefused, LockLost, StoppedSafe
-from bennu.ports.repository import Advance, Change, Commit, Edit, Freshness, Journal, unified
+from bennu.errors import ClusterHeld, ConfigError, DurableStateError, GateRefused, LockLost, StoppedSafe
+from bennu.ports.repository import Advance, Change, Claimed, Commit, Edit, Freshness, Journal, Move, unified
 
 __all__ = ["GitRepository", "Remote"]
 
 _TRIES = 5  # row 27 of the fault catalogue
 _BRANCH = "refs/bennu/branch"
+_OF_CLUSTERS = re.compile(rf":(refs/\S*{re.escape(CLUSTERS)})")
 # What a user's configuration would change about the output of `git log`.
 PLAIN_LOG = ("--no-show-signature", "--no-color", "--no-mailmap", "--encoding=UTF-8")
 _BUSY = re.compile(r"cannot lock ref|failed to (update|lock)|File exists")
@@ -125,9 +128,29 @@ class GitRepository:
             self._journals = {tip: Journal(tip, tuple(record for part in out.split("\x00") for record in parse_all(part)))}
         return self._journals[tip]
 
+    def claims(self, *, limit_s: float | None = None) -> Mapping[str, Claimed]:
+        """See the port."""
+        for _ in range(_TRIES):
+            ran = self._ls_remote(self._refs.cluster("*"), limit_s=limit_s)
+            tips = git_claims.tips(_tips(ran))
+            if ran.ok and not tips:
+                return {}
+            if ran.ok:
+                # The journals with them: by these a claim is judged.
+                ran = self._clone.fetched(self._refs.claims, *self._refs.fetched, limit_s=limit_s)
+                self._rewritten |= frozenset(_REJECTED.findall(ran.err))
+            if not ran.ok and not _REJECTED.search(ran.err):
+                raise self._clone.unreachable(ran)
+            found = git_claims.read(self._clone, self._refs, tips)
+            if found is not None:
+                return found
+        raise StoppedSafe(f"the clusters' refs moved {_TRIES} times while Bennu read them", next_step="try again")
+
     # Writing
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
+    def advance(
+        self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, moves: Sequence[Move] = (), limit_s: float | None = None
+    ) -> Advance:
         """See the port."""
         if change is not None:
             refuse_paths(change.edits, self._remote.clusters, self._remote.catalogs)
@@ -138,8 +161,9 @@ class GitRepository:
             base = self.head()
             commit = self._pen.commit(base, change) if change is not None else ""
             notes = self._pen.note(seen, commit or base, records)
+            also, clusters = git_claims.pushed(self._pen, self._refs, moves)
             self._pen.flush()
-            if self._pushed(group, seen, commit, notes, limit_s):
+            if self._pushed(_Push(group, seen, commit, notes, tuple(also), clusters), limit_s):
                 self._accept(group, commit, notes)
                 if known.tip == seen:
                     self._journals = {notes: Journal(notes, (*known.records, *records))}
@@ -165,9 +189,7 @@ class GitRepository:
         probe = self._pen.message("", "bennu: may this ref be written?", f"{os.getpid()} {time.time_ns()}\n")
         self._pen.flush()
         made = self._push("--atomic", *(f"{probe}:{ref}" for ref in refs))
-        if not made.ok:
-            return _refusal(made)
-        gone = self._push("--atomic", *(f":{ref}" for ref in refs))
+        gone = self._push("--atomic", *(f":{ref}" for ref in refs)) if made.ok else made
         return "" if gone.ok else _refusal(gone)
 
     def _push(self, *arguments: str, limit_s: float | None = None) -> Ran:
@@ -175,15 +197,16 @@ class GitRepository:
         flags, specs = [one for one in arguments if one.startswith("--")], [one for one in arguments if not one.startswith("--")]
         return self._clone.network(*fixed, *flags, "--", self._remote.url, *specs, limit_s=limit_s)
 
-    def _pushed(self, group: Group, seen: str, commit: str, notes: str, limit_s: float | None) -> bool:
-        """True: both refs are ours. False: the branch moved on, build anew. Raises LockLost, GateRefused, DependencyDown, DurableStateError."""
+    def _pushed(self, push: _Push, limit_s: float | None) -> bool:
+        """True: all refs are ours. False: the branch moved on, build anew. Raises LockLost, ClusterHeld, GateRefused, DependencyDown, DurableStateError."""
+        group, seen, commit, notes = push.group, push.seen, push.commit, push.notes
         ref, branch = self._refs.journal(group), f"refs/heads/{self.branch}"
-        specs = [f"{notes}:{ref}", *([f"{commit}:{branch}"] if commit else [])]
+        specs = [f"{notes}:{ref}", *([f"{commit}:{branch}"] if commit else []), *push.also]
         ran = self._push("--atomic", f"--force-with-lease={ref}:{seen}", *specs, limit_s=limit_s)
         if ran.ok:
             return True
         refused = bool(_verdicts(ran)) or "does not support" in ran.err
-        remote = self._listed(ref, branch, limit_s=limit_s)
+        remote = self._listed(ref, branch, *push.clusters, limit_s=limit_s)
         if remote is None:
             self._unknown.add(notes)
             raise self._clone.unreachable(ran)
@@ -194,6 +217,8 @@ class GitRepository:
         if not refused:
             self._unknown.add(notes)  # the host may be at it still
             raise self._clone.unreachable(ran)
+        if moved := [name for name, tip in push.clusters.items() if remote.get(name, "") != tip]:
+            raise ClusterHeld(f"{moved[0]} moved while it was to be taken", next_step="try again")
         if commit and remote.get(branch, "") != self.head():
             return False
         if _BUSY.search(_refusal(ran)):
@@ -204,8 +229,11 @@ class GitRepository:
         )
 
     def _listed(self, *refs: str, limit_s: float | None = None) -> Mapping[str, str] | None:
-        ran = self._clone.network("ls-remote", "--quiet", "--", self._remote.url, *refs, limit_s=limit_s)
-        return {name: tip for tip, _, name in (line.partition("\t") for line in ran.out.splitlines())} if ran.ok else None
+        ran = self._ls_remote(*refs, limit_s=limit_s)
+        return _tips(ran) if ran.ok else None
+
+    def _ls_remote(self, *refs: str, limit_s: float | None) -> Ran:
+        return self._clone.network("ls-remote", "--quiet", "--", self._remote.url, *refs, limit_s=limit_s)
 
     def _lost(self, group: Group, seen: str, now: str) -> LockLost | DurableStateError | StoppedSafe:
         if not now:
@@ -283,9 +311,26 @@ def _verdicts(ran: Ran) -> list[str]:
     return [line for line in ran.out.splitlines() if line.startswith("!")]
 
 
+def _tips(ran: Ran) -> dict[str, str]:
+    return {name: tip for tip, _, name in (line.partition("\t") for line in ran.out.splitlines())}
+
+
+@dataclass(frozen=True)
+class _Push:
+    """What one push carries: *also* its arguments for clusters' refs, *clusters* those refs with the tip that each must have."""
+
+    group: Group
+    seen: str
+    commit: str
+    notes: str
+    also: tuple[str, ...] = ()
+    clusters: Mapping[str, str] = field(default_factory=dict)
+
+
 def _refusal(ran: Ran) -> str:
-    """The host's words: from the porcelain's ``!`` lines, else git's last line."""
-    lines = [line.split("\t")[-1] for line in _verdicts(ran)]
+    """The host's words: from the porcelain's ``!`` lines, else git's last line. Of a cluster's ref it says that it is one: a host may take the journal's, and not these."""
+    parts = [line.split("\t") for line in _verdicts(ran)]
+    lines = [f"{beside[1]}*: {part[-1]}" if (beside := _OF_CLUSTERS.search(part[1])) else part[-1] for part in parts if "atomic push fail" not in part[-1]]
     remote = [line.removeprefix("remote: ") for line in ran.err.splitlines() if line.startswith("remote: ")]
     return "; ".join(dict.fromkeys(plain(line) for line in [*lines, *remote[:5]] if plain(line))) or last_words(ran)
 

@@ -11,9 +11,12 @@ import re
 import signal
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bennu.adapters.git_process import Ran
 from bennu.errors import StoppedSafe
+
+if TYPE_CHECKING:
+    from bennu.adapters.git_process import Ran
 
 _REASONS = {
     errno.ENOSPC: "no space is left",

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from bennu.adapters import git_disk
 from bennu.errors import StoppedSafe, UsageError
 
 # What ties a command to some other repository (`git rev-parse --local-env-vars`); set where Bennu runs inside a git hook or alias.
@@ -111,7 +112,7 @@ def scratch(content: bytes = b"") -> IO[bytes]:
         if file is not None:
             with contextlib.suppress(OSError):
                 file.close()
-        raise StoppedSafe(f"no temporary file can be written: {error.strerror}", next_step="free the disk of $TMPDIR, then 'bennu rotate resume'") from None
+        raise git_disk.stopped(error.errno, Path(tempfile.gettempdir()), len(content)) from None
     return file
 
 

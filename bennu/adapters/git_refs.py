@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bennu.core.clusters import Group
 
 NOTES = "refs/notes/bennu"
+CLUSTERS = "-clusters/"  # follows the prefix; a cluster's UID follows it
 # No label of an environment begins so: test refs lie in the very namespace that the host is asked about, and are left out of every fetch.
 _PROBE = "_probe"
 
@@ -39,9 +40,18 @@ class Refs:
         """The group's requests."""
         return f"{self.prefix}-requests/{group.env}/{group.region}"
 
-    def probes(self, name: str) -> tuple[str, str]:
-        """Test refs called *name*, in the namespace of the journals and in that of the requests."""
-        return f"{self.prefix}/{_PROBE}/{name}", f"{self.prefix}-requests/{_PROBE}/{name}"
+    def cluster(self, uid: str) -> str:
+        """Who holds the cluster of that UID (``*``: all of them)."""
+        return f"{self.prefix}{CLUSTERS}{uid}"
+
+    def probes(self, name: str) -> tuple[str, str, str]:
+        """Test refs called *name*, in the namespaces of the journals, of the requests and of the clusters (no UID begins so)."""
+        return f"{self.prefix}/{_PROBE}/{name}", f"{self.prefix}-requests/{_PROBE}/{name}", self.cluster(f"{_PROBE}-{name}")
+
+    @property
+    def claims(self) -> str:
+        """The refspec that brings what the clusters' refs say now: by force, since nothing else is ever read from them."""
+        return f"+{self.cluster('*')}:{USUAL.cluster('*')}"
 
     @property
     def fetched(self) -> tuple[str, ...]:

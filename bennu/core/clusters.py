@@ -95,3 +95,10 @@ class Role(enum.StrEnum):
     WARM = "warm"
     DRAINING = "draining"
     ABSENT = "absent"
+
+
+def uid(text: str) -> str:
+    """*text*, where it can be the UID of a cluster's kube-system; a ref is named by it. Raises UsageError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", text) or text.startswith("probe-"):
+        raise UsageError(f"{text!r} is no UID of a cluster", next_step="check CLUSTER_UID in cluster-config.yaml")
+    return text

@@ -6,8 +6,8 @@ Losing the swap is losing the lock; no effect may follow it. The checkpoint is w
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import RLock
 
@@ -17,12 +17,14 @@ from bennu.core.record import Kind, Record
 from bennu.core.standing import Fold, Standing
 from bennu.core.states import Direction, State, Status
 from bennu.core.switchover import OPEN
-from bennu.errors import BennuError, DependencyDown, GateRefused, LockLost, StoppedSafe
+from bennu.engine import claims
+from bennu.errors import BennuError, ClusterHeld, DependencyDown, GateRefused, LockLost, StoppedSafe
 from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.clock import Clock
-from bennu.ports.repository import Change, Freshness, Repository
+from bennu.ports.repository import Advance, Change, Freshness, Repository
 from bennu.ports.repository import Journal as Found
 
+_TRIES = 3  # of a push whose clusters' refs move meanwhile
 LOOK_S = 10.0  # a remote that takes longer to say that it is there must not keep the holder from its monitors
 
 
@@ -117,15 +119,17 @@ class Journal:
             self._records.append(record)
         self._standing = self._fold.standing()
 
-    def append(self, *entries: Entry, change: Change | None = None, limit_s: float | None = None) -> str:
-        """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. *limit_s*: how long each answer of the remote's may take. Raises LockLost, DependencyDown, GateRefused, StoppedSafe, Uncopied."""
+    def append(self, *entries: Entry, change: Change | None = None, clusters: Collection[str] = (), limit_s: float | None = None) -> str:
+        """Push *entries* (and a commit) in one swap; the commit's id, empty without a change. *clusters*: UIDs that the lock holds from here on, until its release. *limit_s*: how long each answer of
+        the remote's may take. Raises LockLost, ClusterHeld, DependencyDown, GateRefused, StoppedSafe, Uncopied.
+        """
         with self._writing:
             if self._unheard is not None and (commit := self._arrived(entries)) is not None:
                 return commit
             standing = self.standing
             records = [self._record(entry, standing) for entry in entries]
             try:
-                reached = self._repository.advance(self.group, self._tip, records, change, limit_s=limit_s)
+                reached = self._advanced(records, change, clusters, limit_s)
             except DependencyDown:
                 self._unheard = (entries, records)
                 raise
@@ -169,6 +173,17 @@ class Journal:
             return lost
         message = f"the lock of {self.group} was {by}: this holder (epoch {self.epoch}) stops"
         return LockLost(message, changed="nothing since; no further effect follows", next_step="'bennu rotate status' shows who drives now")
+
+    def _advanced(self, records: Sequence[Record], change: Change | None, clusters: Collection[str], limit_s: float | None) -> Advance:
+        if not claims.concerned(records, clusters):
+            return self._repository.advance(self.group, self._tip, records, change, limit_s=limit_s)
+        for _ in range(_TRIES - 1):
+            moves = claims.moves(self._repository, self.group, self.standing.lock, records, clusters)
+            # Its ref moved in between: whoever moved it is judged by the next look.
+            with suppress(ClusterHeld):
+                return self._repository.advance(self.group, self._tip, records, change, moves=moves, limit_s=limit_s)
+        moves = claims.moves(self._repository, self.group, self.standing.lock, records, clusters)
+        return self._repository.advance(self.group, self._tip, records, change, moves=moves, limit_s=limit_s)
 
     def _arrived(self, entries: tuple[Entry, ...]) -> str | None:
         """After a push of unknown outcome: whether the lock is ours still, and whether that push arrived. The branch's tip, where it did and was of these very *entries*. Raises LockLost, DependencyDown."""

@@ -9,7 +9,7 @@ stand still for so long, by its own clock alone. The age by the record's clock a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from bennu.core.clusters import Colour, RotationId
@@ -31,6 +31,7 @@ class Opening:
     target: Colour
     ticket: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    clusters: tuple[str, ...] = ()  # UIDs that the lock shall hold
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def begin(journal: Journal, opening: Opening) -> RotationId:
         journal,
         Entry(Kind.LOCK, data=journal.holder.signature, **idle),  # type: ignore[arg-type]  # a mapping of the three fields
         Entry(Kind.BEGIN, data=data, **idle),  # type: ignore[arg-type]
+        clusters=opening.clusters,
     )
     return rotation
 
@@ -78,8 +80,8 @@ def free(journal: Journal) -> Standing:
     return standing
 
 
-def take(journal: Journal, *, over: str = "", patience: Patience | None = None) -> Standing:
-    """Take the lock of an open rotation. Free, or our own machine's dead process: at once. Else *over* must be the lock's id (``--take-over``), and its holder silent as *patience* says (None: it
+def take(journal: Journal, *, over: str = "", patience: Patience | None = None, clusters: Collection[str] = ()) -> Standing:
+    """Take the lock of an open rotation, and with it *clusters* by their UIDs. Free, or our own machine's dead process: at once. Else *over* must be the lock's id (``--take-over``), and its holder silent as *patience* says (None: it
     is known to be dead). Raises LockHeld, and what *patience* looks at.
     """
     standing = fresh(journal)
@@ -91,7 +93,7 @@ def take(journal: Journal, *, over: str = "", patience: Patience | None = None) 
         _silent_for_long(journal, lock, patience, "take it over")
     journal.recopied()
     journal.rotation, journal.epoch = standing.rotation, standing.epoch + 1
-    _taken(journal, Entry(Kind.LOCK, data=journal.holder.signature | ({"over": over} if over else {})))
+    _taken(journal, Entry(Kind.LOCK, data=journal.holder.signature | ({"over": over} if over else {})), clusters=clusters)
     return journal.standing
 
 
@@ -178,20 +180,20 @@ def _too_young(journal: Journal, patience: Patience, deed: str, why: str) -> Loc
     )
 
 
-def _swapped(journal: Journal, *entries: Entry) -> None:
+def _swapped(journal: Journal, *entries: Entry, clusters: Collection[str] = ()) -> None:
     """Push from the journal as it was seen. Raises LockHeld where somebody else wrote first."""
     try:
-        journal.append(*entries)
+        journal.append(*entries, clusters=clusters)
     except LockLost as lost:
         standing = fresh(journal)
         at = f"rotation {standing.rotation} is open in {where(standing)}, " if standing.open else "the group is "
         raise LockHeld(f"somebody else was first: {at}{_held(journal)}", next_step=ways(standing)) from lost
 
 
-def _taken(journal: Journal, *entries: Entry) -> None:
+def _taken(journal: Journal, *entries: Entry, clusters: Collection[str] = ()) -> None:
     """Push what takes the lock for a run. Where the disk refuses its copy just then, nothing else was done, and the lock is let go of. Raises LockHeld, StoppedSafe."""
     try:
-        _swapped(journal, *entries)
+        _swapped(journal, *entries, clusters=clusters)
     except Uncopied as full:
         release(journal)
         full.changed = "the rotation was entered in the journal, and its lock let go of again"

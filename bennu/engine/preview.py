@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bennu.core.clusters import Group
@@ -10,7 +10,7 @@ from bennu.core.plan import Planned
 from bennu.core.record import Record
 from bennu.errors import BennuError
 from bennu.phases.base import GateStep, Phase, Step, World, pending
-from bennu.ports.repository import Advance, Change, Commit, Edit, Freshness, Journal, Repository, unified
+from bennu.ports.repository import Advance, Change, Claimed, Commit, Edit, Freshness, Journal, Move, Repository, unified
 
 
 @dataclass
@@ -62,7 +62,13 @@ class Overlay:
         """Of the repository below."""
         return self.below.journal(group)
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
+    def claims(self, *, limit_s: float | None = None) -> Mapping[str, Claimed]:
+        """Of the repository below."""
+        return self.below.claims(limit_s=limit_s)
+
+    def advance(
+        self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, moves: Sequence[Move] = (), limit_s: float | None = None
+    ) -> Advance:
         """A plan never writes."""
         raise BennuError("a plan tried to write to the repository")
 

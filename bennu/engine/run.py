@@ -305,7 +305,7 @@ class Engine:
             return effect, ""
         message = commit_message(world, step, effect.commit)
         change = Change(effect.commit.edits, message)
-        return effect, self._write(Entry(Kind.FACT, step=step.id, data={"commit": effect.commit.subject}), change=change, phase=phase)
+        return effect, self._write(Entry(Kind.FACT, step=step.id, data={"commit": effect.commit.subject}), change=change, clusters=effect.clusters, phase=phase)
 
     def _stuck_ends(self, step: Step, phase: Phase) -> Iterator[Progress]:
         """One step of a way back: where it can't go on, it stops resumable instead of turning again."""
@@ -416,14 +416,14 @@ class Engine:
         self.world = self.as_of_now()
         return self.world
 
-    def _write(self, *entries: Entry, change: Change | None = None, phase: Phase | None = None) -> str:
+    def _write(self, *entries: Entry, change: Change | None = None, clusters: tuple[str, ...] = (), phase: Phase | None = None) -> str:
         """Record; while Git is silent, with *phase* kept in sight (none: what it would turn to is what is being done)."""
         watched = phase or self._quiet(self.state)
         if phase is not None:
             self.lookout.wake.check()
         elif self.lookout.wake.slept:
             woken(self._now(), watched, self.lookout)
-        return written(self.lookout, self.world, *entries, change=change, meanwhile=lambda: keep_watch(self._now(), watched, self.lookout))
+        return written(self.lookout, self.world, *entries, change=change, clusters=clusters, meanwhile=lambda: keep_watch(self._now(), watched, self.lookout))
 
     def _note(self, status: Status, reason: str, direction: Direction | None = None) -> None:
         self._write(Entry(Kind.STATUS, data={"reason": reason[:300]}, status=status, direction=direction))

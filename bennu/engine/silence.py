@@ -5,7 +5,7 @@ S6 is left out: there a silence is decided at once, by what has been done so far
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from bennu.core.states import State
@@ -41,9 +41,11 @@ def heard(lookout: Lookout, world: World) -> None:
     silence.since = None
 
 
-def written(lookout: Lookout, world: World, *entries: Entry, change: Change | None = None, meanwhile: Callable[[], None]) -> str:
+def written(
+    lookout: Lookout, world: World, *entries: Entry, change: Change | None = None, clusters: Collection[str] = (), meanwhile: Callable[[], None]
+) -> str:
     """Append to the journal, however often it takes within the limit; *meanwhile* is called between two tries, and ends them by what it raises."""
-    return until_heard(lookout, world, lambda: lookout.journal.append(*entries, change=change), meanwhile=meanwhile)
+    return until_heard(lookout, world, lambda: lookout.journal.append(*entries, change=change, clusters=clusters), meanwhile=meanwhile)
 
 
 def until_heard(lookout: Lookout, world: World, tried: Callable[[], T], *, meanwhile: Callable[[], None], holds: bool = False) -> T:

@@ -174,10 +174,11 @@ class Commit:
 
 @dataclass(frozen=True)
 class Effect:
-    """What ``act`` did: figures for the journal, and the commit that the engine shall make together with their record."""
+    """What ``act`` did: figures for the journal, and the commit that the engine shall make together with their record. ``clusters``: UIDs that the lock holds from that commit on."""
 
     facts: Mapping[str, str] = field(default_factory=dict)
     commit: Commit | None = None
+    clusters: tuple[str, ...] = ()
 
 
 class Pen(Protocol):

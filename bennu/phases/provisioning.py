@@ -6,6 +6,8 @@ not exist before this phase, so the order is free of readers: nothing applies th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bennu.core.clusters import Colour
 from bennu.core.gates import NodeState, cluster_ready
 from bennu.core.policy import Policy
@@ -91,6 +93,10 @@ class Identity(GitStep):
         outputs |= {name.upper(): value for name, value in (world.systems.provisioner.outputs(world.order(colour)) or {}).items()}
         outputs.pop("CLUSTER_UID", None)
         return (Edit(path, cluster_config.edited(text, {**outputs, "CLUSTER_UID": uid}, path)),)
+
+    def act(self, world: World, pen: Pen) -> Effect:
+        """The commit, and with it the lock on the cluster: before this its UID was not known."""
+        return replace(super().act(world, pen), clusters=(world.target.uid(),))
 
     def forecast(self, world: World) -> str:
         """The UID is not known yet."""

@@ -54,6 +54,35 @@ class Journal:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """Which group's lock holds a cluster. ``cluster`` is the UID of its kube-system, ``lock`` the id of the group's lock: a claim whose lock was let go of holds nothing."""
+
+    cluster: str
+    group: Group
+    lock: str
+    holder: str
+    since: str
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A cluster's ref as the remote has it: its tip, what it says (None: nothing that Bennu wrote), and its name there."""
+
+    tip: str
+    claim: Claim | None
+    ref: str = ""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A cluster's ref to be moved by compare-and-swap: from tip *seen* (empty: there is none) to *claim*, None to delete it."""
+
+    cluster: str
+    seen: str
+    claim: Claim | None
+
+
+@dataclass(frozen=True)
 class Advance:
     """What a push reached: the branch's tip (``commit`` empty where none was asked for) and the journal's new tip."""
 
@@ -102,12 +131,17 @@ class Repository(Protocol):
     def journal(self, group: Group) -> Journal:
         """The group's journal as last fetched. Raises DurableStateError if a record can't be read."""
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
-        """Append *records* to the journal by compare-and-swap from tip *seen*, together with a commit of *change*, in one atomic push.
+    def claims(self, *, limit_s: float | None = None) -> Mapping[str, Claimed]:
+        """Every cluster that is held, by its UID (``refs/notes/bennu-clusters/<uid>``), freshly asked; where there are any, the journals are read anew after them. Raises DependencyDown."""
+
+    def advance(
+        self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, moves: Sequence[Move] = (), limit_s: float | None = None
+    ) -> Advance:
+        """Append *records* to the journal by compare-and-swap from tip *seen*, together with a commit of *change* and the *moves* of clusters' refs, in one atomic push.
 
         The records become lines of the note of the new commit (or, without a change, of the branch's tip). If only the branch moved on, the commit is built
         anew on the new tip (at most 5 times) unless a foreign commit touched one of the change's paths (StoppedSafe, naming the commit). LockLost if the notes ref
-        is no longer *seen*. A push of unknown outcome is looked up by ``ls-remote`` before anything is tried again. DependencyDown if the remote does not
+        is no longer *seen*, ClusterHeld if a cluster's ref is not as its move says. A push of unknown outcome is looked up by ``ls-remote`` before anything is tried again. DependencyDown if the remote does not
         answer, or takes longer than *limit_s* for one of its answers; StoppedSafe if the own disk takes nothing, before anything was pushed. Refuses (a bug, BennuError) a change outside ``clusters/`` or inside ``catalogs/``.
         """
 
@@ -115,7 +149,7 @@ class Repository(Protocol):
         """A push to the branch as far as it can be tried without one: empty, or the words of whoever refuses. The host's hooks, and so most of its rules, are not asked by that."""
 
     def probe_notes(self, group: Group) -> str:
-        """Create and delete test refs in the namespaces of the journals and of the requests; empty if the host allows it, else the host's words."""
+        """Create and delete test refs in the namespaces of the journals, of the requests and of the clusters; empty if the host allows it, else which one it refuses, in its words."""
 
 
 @dataclass(frozen=True)

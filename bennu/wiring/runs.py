@@ -85,7 +85,9 @@ def started(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | 
     """Begin a rotation: file lock, journal, engine. Raises Interrupted where *stop* was set before the lock was taken, GateRefused where *wanted* says what this person may not say."""
     here.refuse_words(wanted, rotation.started_by)
     with alone(here):
-        opening = lock.Opening(rotation.source, rotation.target, rotation.ticket, tuple((name, "true") for name in sorted(rotation.options)))
+        opening = lock.Opening(
+            rotation.source, rotation.target, rotation.ticket, tuple((name, "true") for name in sorted(rotation.options)), _pinned(here, rotation)
+        )
         _unless_stopped(stop, "bennu rotate start")
         lock.begin(here.journal, opening)
         with here.watched(_engine(here, rotation, wanted, stop)) as engine:
@@ -101,7 +103,8 @@ def resumed(here: Session, wanted: Wishes, stop: StopFlag | None = None, *, over
             raise GateRefused("no rotation is open", next_step="'bennu rotate start' begins one")
         here.refuse_words(wanted, standing.started_by)
         _unless_stopped(stop, "bennu rotate resume")
-        standing = lock.take(here.journal, over=over.id, patience=over.patience(here, stop, "bennu rotate resume"))
+        patience = over.patience(here, stop, "bennu rotate resume")
+        standing = lock.take(here.journal, over=over.id, patience=patience, clusters=_pinned(here, here.rotation(standing)))
         with _or_let_go(here):
             rotation = here.rotation(standing)
         if "keep-source" in rotation.options:
@@ -114,7 +117,7 @@ def resumed(here: Session, wanted: Wishes, stop: StopFlag | None = None, *, over
 def cleaning(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | None = None) -> Iterator[Engine]:
     """Take a warm cluster down, as a rotation of its own that begins in DRAINING."""
     with alone(here):
-        opening = lock.Opening(rotation.source, rotation.target, "", tuple((name, "true") for name in sorted(rotation.options)))
+        opening = lock.Opening(rotation.source, rotation.target, "", tuple((name, "true") for name in sorted(rotation.options)), _pinned(here, rotation))
         _unless_stopped(stop, "bennu rotate cleanup")
         lock.begin(here.journal, opening)
         with _or_let_go(here):
@@ -132,6 +135,12 @@ def _or_let_go(here: Session) -> Iterator[None]:
     except BennuError as error:
         left_alone(here.journal, error)
         raise
+
+
+def _pinned(here: Session, rotation: Rotation) -> tuple[str, ...]:
+    """UIDs of the rotation's clusters, as far as Git pins them: what its lock holds. The live source's is that one, or ``start`` refuses."""
+    world = here.world(rotation)
+    return tuple(uid for colour in (rotation.source, rotation.target) if (uid := world.outputs(colour).get("CLUSTER_UID", "")))
 
 
 def _unless_stopped(stop: StopFlag | None, command: str) -> None:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from bennu.core.clusters import Group
+from bennu.core.clusters import Group, uid
 from bennu.core.record import Record, parse_all, rendered
-from bennu.errors import BennuError, ConfigError, DependencyDown, DurableStateError, GateRefused, LockLost, StoppedSafe
-from bennu.ports.repository import Advance, Change, Commit, Edit, Freshness, Journal, Reply, Request, unified
+from bennu.errors import BennuError, ClusterHeld, ConfigError, DependencyDown, DurableStateError, GateRefused, LockLost, StoppedSafe
+from bennu.ports.repository import Advance, Change, Claimed, Commit, Edit, Freshness, Journal, Move, Reply, Request, unified
 
 _TRIES = 5
 _GUARD = threading.RLock()  # of all remotes: a remote itself stays a value that can be copied
@@ -52,6 +52,7 @@ class MemoryRemote:
     history: list[Snapshot] = field(default_factory=list)
     journals: dict[str, list[Swap]] = field(default_factory=dict)
     requests: dict[str, list[Request | Reply]] = field(default_factory=dict)
+    claims: dict[str, Claimed] = field(default_factory=dict)
     down: bool = False
     refusal: str = ""
     lost_answers: int = 0
@@ -101,6 +102,7 @@ class _Push:
     group: Group
     swap: Swap
     snapshot: Snapshot | None
+    moves: tuple[Move, ...] = ()
 
 
 class MemoryRepository:
@@ -186,12 +188,25 @@ class MemoryRepository:
         swaps = self._swaps.get(str(group), ())
         return Journal(swaps[-1].tip if swaps else "", tuple(record for swap in swaps for record in _parsed(swap.lines)))
 
+    def claims(self, *, limit_s: float | None = None) -> Mapping[str, Claimed]:
+        with _GUARD:
+            if self.remote.down:
+                raise DependencyDown("the Git remote does not answer: it is down", next_step="bennu rotate resume")
+            if self.remote.claims:
+                for name, swaps in self.remote.journals.items():
+                    self._follow(name, tuple(swaps))
+            return dict(self.remote.claims)
+
     # --- writing ---
 
-    def advance(self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
+    def advance(
+        self, group: Group, seen: str, records: Sequence[Record], change: Change | None = None, *, moves: Sequence[Move] = (), limit_s: float | None = None
+    ) -> Advance:
         if change is not None:
             self._allowed(change)
         self.journal(group)
+        for move in moves:
+            uid(move.cluster)
         for _ in range(_TRIES):
             base = self._at("")
             edits = {edit.path: edit.text for edit in change.edits} if change else {}
@@ -199,7 +214,7 @@ class MemoryRepository:
             on = snapshot.commit.id if snapshot else base.commit.id
             lines = rendered(records)
             swap = Swap(hashlib.sha1(f"{seen} {on} {lines}".encode()).hexdigest(), seen, lines, on)
-            if self._pushed(_Push(group, swap, snapshot), base):
+            if self._pushed(_Push(group, swap, snapshot, tuple(moves)), base):
                 return Advance(snapshot.commit.id if snapshot else "", swap.tip)
             self._moved_on(base, edits)
         raise StoppedSafe(f"the branch moved, or was busy, {_TRIES} times while Bennu pushed", next_step="bennu rotate resume")
@@ -220,11 +235,20 @@ class MemoryRepository:
                 raise self._unheard(push)
             if remote.tip(push.group) != push.swap.before:
                 raise self._lost(push)
+            for move in push.moves:
+                if (remote.claims[move.cluster].tip if move.cluster in remote.claims else "") != move.seen:
+                    raise ClusterHeld(f"the claim of {move.cluster} moved while it was to be taken")
             if push.snapshot is not None and remote.history[-1].commit.id != base.commit.id:
                 return False
             if remote.refusal:
                 raise GateRefused(f"the push was rejected by the host's rules: {remote.refusal}")
             remote.journals.setdefault(name, []).append(push.swap)
+            for move in push.moves:
+                remote.claims.pop(move.cluster, None)
+                if move.claim is not None:
+                    remote.claims[move.cluster] = Claimed(
+                        hashlib.sha1(f"{push.swap.tip} {move}".encode()).hexdigest(), move.claim, f"refs/notes/bennu-clusters/{move.cluster}"
+                    )
             if push.snapshot is not None:
                 remote.history.append(push.snapshot)
             if remote.lost_answers:

@@ -256,6 +256,7 @@ def at_rest(world: Universe, active: Colour, *others: Colour) -> None:
     standing = Pilot(world).session.standing()
     assert (standing.state, standing.lock) == (State.IDLE_STABLE, None), standing
     assert world.violations == []
+    assert world.remote.claims == {}
     assert world.master_in_git() is active
     there = {colour for colour, cluster in world.clusters.items() if cluster.up}
     assert there == {active, *others}

@@ -13,7 +13,7 @@ from bennu.adapters.git_refs import USUAL, Refs
 from bennu.adapters.requests_box import GitRequestBox
 from bennu.core.clusters import Group
 from bennu.core.record import Kind, Record
-from bennu.ports.repository import Repository, RequestBox
+from bennu.ports.repository import Claimed, Repository, RequestBox
 from tests.contract.git.remotes import SEED, Bare, Served, Watched, repository, served
 from tests.sim.memory_repository import MemoryRemote, MemoryRepository, rewound
 from tests.sim.memory_requests import MemoryRequestBox
@@ -73,6 +73,9 @@ class Ground(Protocol):
     def delete_journal(self, group: Group) -> None:
         """Somebody deletes it."""
 
+    def scribble(self, cluster: str) -> None:
+        """Somebody writes a cluster's ref by hand."""
+
 
 class MemoryGround:
     def __init__(self) -> None:
@@ -119,6 +122,9 @@ class MemoryGround:
 
     def delete_journal(self, group: Group) -> None:
         self.remote.journals[str(group)] = []
+
+    def scribble(self, cluster: str) -> None:
+        self.remote.claims[cluster] = Claimed("5c21bb1e", None)
 
 
 class GitGround:
@@ -189,6 +195,9 @@ class GitGround:
 
     def delete_journal(self, group: Group) -> None:
         self.bare.delete(self.refs.journal(group))
+
+    def scribble(self, cluster: str) -> None:
+        self.bare.commit("mine!", {"a": b"1"}, ref=self.refs.cluster(cluster), onto="")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from bennu.phases.hand_over import HandOver
 from bennu.phases.section import Section
 from bennu.ports.kubernetes import Json
 from bennu.ports.redis import Address, Fenced
-from bennu.ports.repository import Advance, Change
+from bennu.ports.repository import Advance, Change, Move
 from tests.sim.pilot import Plant
 
 
@@ -113,10 +113,12 @@ def _trusting(engine: Engine) -> None:
 
 
 class _Pushed(_Beside):
-    def advance(self, group: Any, seen: str, records: Sequence[Record], change: Change | None = None, *, limit_s: float | None = None) -> Advance:
+    def advance(
+        self, group: Any, seen: str, records: Sequence[Record], change: Change | None = None, *, moves: Sequence[Move] = (), limit_s: float | None = None
+    ) -> Advance:
         if not self.other.fetch().problem:
             seen = self.other.journal(group).tip
-        reached: Advance = self.other.advance(group, seen, records, change, limit_s=limit_s)
+        reached: Advance = self.other.advance(group, seen, records, change, moves=moves, limit_s=limit_s)
         return reached
 
 
@@ -147,12 +149,12 @@ def _eager(engine: Engine) -> None:
 class _Late(Journal):
     _held: tuple[Entry, ...] = ()
 
-    def append(self, *entries: Entry, change: Change | None = None, limit_s: float | None = None) -> str:
+    def append(self, *entries: Entry, change: Change | None = None, clusters: Collection[str] = (), limit_s: float | None = None) -> str:
         if all(entry.kind is Kind.INTENT and not entry.data for entry in entries):
             self._held = entries
             return ""
         held, self._held = self._held, ()
-        return super().append(*held, *entries, change=change, limit_s=limit_s)
+        return super().append(*held, *entries, change=change, clusters=clusters, limit_s=limit_s)
 
 
 # The arm of a hand-over that was given up is forgotten.

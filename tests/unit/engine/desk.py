@@ -66,8 +66,8 @@ class Desk:
     clock: VirtualClock = field(default_factory=VirtualClock)
     stop: StopFlag = field(default_factory=StopFlag)
 
-    def journal(self, holder: Holder = ANN) -> Journal:
-        return Journal(MemoryRepository(self.remote), MemoryCheckpoint(self.disk), self.clock, GROUP, holder)
+    def journal(self, holder: Holder = ANN, group: Group = GROUP) -> Journal:
+        return Journal(MemoryRepository(self.remote), MemoryCheckpoint(self.disk), self.clock, group, holder)
 
     def engine(
         self,
