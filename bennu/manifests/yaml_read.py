@@ -18,6 +18,7 @@ from bennu.errors import ConfigError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 100  # nesting; ruamel's scanner takes seconds for a few thousand open brackets
+_SMALL = 8_000  # characters of a text that many may be remembered of
 MAX_NODES = 100_000  # with every alias written out: nine aliases of nine aliases of … fit in a few lines
 
 Path = tuple[str | int, ...]
@@ -41,12 +42,22 @@ def documents(text: str, file: str) -> list[Any]:
 
 def loaded(text: str) -> list[Any]:
     """One plain tree for each document, None for an empty one, without the checks of ``documents``. Raises ruamel's own errors."""
-    return copy.deepcopy(_parsed(text))
+    return copy.deepcopy(_small(text) if len(text) <= _SMALL else _large(text))
 
 
-@lru_cache(maxsize=64)
-def _parsed(text: str) -> list[Any]:
+@lru_cache(maxsize=1024)
+def _small(text: str) -> list[Any]:
     """Remembered: one step reads the same few files again and again, and copying a tree takes a twentieth of parsing it. Never handed out itself."""
+    return _parsed(text)
+
+
+@lru_cache(maxsize=32)
+def _large(text: str) -> list[Any]:
+    """Remembered as well, but not many of them."""
+    return _parsed(text)
+
+
+def _parsed(text: str) -> list[Any]:
     yaml = YAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False  # legal, common, and no business of whoever reads the screen
     return list(yaml.load_all(text))

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from bennu.core.expiry import Expiry
 from bennu.core.export import Entry
@@ -48,7 +49,7 @@ class State:
     data: tuple[tuple[str, str], ...] = ()
     sync_full: int = 0
 
-    @property
+    @cached_property
     def keys(self) -> dict[str, str]:
         return dict(self.data)
 

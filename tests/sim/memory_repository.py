@@ -113,6 +113,7 @@ class MemoryRepository:
         self._history: tuple[Snapshot, ...] = ()
         self._swaps: dict[str, tuple[Swap, ...]] = {}
         self._rewritten: set[str] = set()
+        self._read: dict[str, tuple[tuple[Swap, ...], tuple[Record, ...]]] = {}
         self._unknown: set[str] = set()
         self._fetched_at: datetime | None = None
 
@@ -186,7 +187,15 @@ class MemoryRepository:
         if str(group) in self._rewritten:
             raise DurableStateError(f"the journal of {group} was rewritten at the remote (now {self.remote.tip(group)[:12]})")
         swaps = self._swaps.get(str(group), ())
-        return Journal(swaps[-1].tip if swaps else "", tuple(record for swap in swaps for record in _parsed(swap.lines)))
+        return Journal(swaps[-1].tip if swaps else "", self._records_of(str(group), swaps))
+
+    def _records_of(self, name: str, swaps: tuple[Swap, ...]) -> tuple[Record, ...]:
+        """All of them, those that were read before remembered."""
+        known, records = self._read.get(name, ((), ()))
+        fresh = swaps[len(known) :] if swaps[: len(known)] == known else swaps
+        records = (*(records if fresh is not swaps else ()), *(record for swap in fresh for record in records_in(swap.lines)))
+        self._read[name] = swaps, records
+        return records
 
     def claims(self, *, limit_s: float | None = None) -> Mapping[str, Claimed]:
         with _GUARD:
@@ -299,7 +308,7 @@ class MemoryRepository:
 
 
 @lru_cache(maxsize=4000)
-def _parsed(lines: str) -> tuple[Record, ...]:
+def records_in(lines: str) -> tuple[Record, ...]:
     return parse_all(lines)
 
 

@@ -26,7 +26,8 @@ Breaking = Callable[[Universe, pytest.MonkeyPatch], None]
 
 def destroyed(world: Universe) -> list[str]:
     """Acknowledged writes that no server holds any more."""
-    return [key for key in world.acknowledged if not any(key in server.state.keys for server in world.servers.values())]
+    held = [server.state.keys for server in world.servers.values()]
+    return [key for key in world.acknowledged if not any(key in keys for keys in held)]
 
 
 def harm(world: Universe) -> list[str]:

@@ -92,7 +92,11 @@ class Universe:
         counters = [self.remote._numbers, self.clock._order, *(cluster._version for cluster in self.clusters.values())]
         memo: dict[int, object] = {id(one): itertools.count(next(one)) for one in counters}
         # What never changes once it is there is shared.
-        shared = (one for cluster in self.clusters.values() for one in (*cluster._objects, *cluster._objects.values(), *cluster._events))
+        shared = (
+            one
+            for cluster in self.clusters.values()
+            for one in (*cluster._objects, *cluster._objects.values(), *cluster._events, *cluster.kinds, *cluster._changes)
+        )
         memo |= {id(one): one for one in (*self.remote.history, *(swap for swaps in self.remote.journals.values() for swap in swaps), self.settings, *shared)}
         return copy.deepcopy(self, memo)
 
@@ -262,8 +266,14 @@ class Universe:
 
     def runs_exclusive(self, colour: Colour) -> bool:
         """Whether a pod of an active_only workload runs there now."""
-        names = [name_of(pod) for pod in self.clusters[colour].peek(POD, "payments")] if self.kit.active_only else []
-        return any(name.startswith(("dispatcher", "settlement")) for name in names)
+        if not self.kit.active_only:
+            return False
+        cluster = self.clusters[colour]
+        known = cluster.looked.get("exclusive")
+        if not isinstance(known, tuple) or known[0] != cluster.changes(POD):
+            found = any(name_of(pod).startswith(("dispatcher", "settlement")) for pod in cluster.peek(POD, "payments"))
+            known = cluster.looked["exclusive"] = cluster.changes(POD), found
+        return bool(known[1])
 
     def writable(self) -> list[str]:
         """Servers that would acknowledge a write now."""

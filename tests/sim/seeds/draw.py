@@ -20,14 +20,15 @@ KITS = (
 )
 _SHARES = (5, 4, 2, 2, 2, 3, 3)
 BEGINNINGS = {
-    State.IDLE_STABLE: 20,  # from `start`
-    State.MESH_LINKING: 6,
+    State.IDLE_STABLE: 8,  # from `start`
+    State.MESH_LINKING: 4,
     State.DATA_SYNCING: 10,
-    State.TRAFFIC_CANARY: 12,
-    State.SWITCHOVER_LOCKED: 38,
-    State.PROMOTED: 10,
+    State.TRAFFIC_CANARY: 14,
+    State.SWITCHOVER_LOCKED: 50,
+    State.PROMOTED: 12,
     State.DRAINING: 4,
 }
+_ANCHORS = (".pause", ".fence", ".make_master", ".attach", ".kill_named", "provisioner.down")
 VERSIONS = ("6.2.14", "7.2.5", "9.0.0")
 # Kind → how often it is drawn.
 KINDS = {
@@ -39,7 +40,7 @@ KINDS = {
     "stale": 4,  # an answer as it was before
     "killed-before": 10,
     "killed-after": 10,
-    "frozen": 6,  # the process stands still while a colleague takes the lock over and goes on; then it wakes up
+    "frozen": 8,  # the process stands still while a colleague takes the lock over and goes on; then it wakes up
     "asleep": 4,  # the lid is closed
     "clock": 3,  # the wall clock is set
     "git-down": 4,
@@ -60,13 +61,16 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Strike:
-    """What strikes at the *call*-th call of the *life*-th process. ``pick`` chooses among what there is (which cluster, how long), in 0…1."""
+    """What strikes at the *call*-th call of the *life*-th process, counted from the first call named *since* (empty: from its beginning). ``pick`` chooses among what there is (which
+    cluster, how long), in 0…1.
+    """
 
     life: int
     call: int
     kind: str
     pick: float
     more: float
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def story(seed: int) -> Story:
     kit = rng.choices(KITS, _SHARES)[0]
     begins = rng.choices(list(BEGINNINGS), list(BEGINNINGS.values()))[0]
     lives = rng.choice((1, 2, 2, 3, 4, 6))
-    count = rng.choice((0, 1, 1, 1, 2, 2, 3, 4, 6))
+    count = rng.choice((0, 1, 1, 2, 2, 3, 4, 6, 8))
     # Most of what happens in S6 happens in its first hundred calls.
     reach = rng.choice((40, 120, 120, 400, 900))
     strikes = tuple(_strike(rng, lives, reach) for _ in range(count))
@@ -102,4 +106,7 @@ def story(seed: int) -> Story:
 
 def _strike(rng: Random, lives: int, reach: int) -> Strike:
     life = min(int(rng.expovariate(1.2)), lives - 1)
-    return Strike(life, rng.randrange(reach), rng.choices(list(KINDS), list(KINDS.values()))[0], rng.random(), rng.random())
+    kind, pick, more = rng.choices(list(KINDS), list(KINDS.values()))[0], rng.random(), rng.random()
+    # Two in five around the few calls in which the order decides.
+    since = rng.choice(_ANCHORS) if rng.random() < 0.4 else ""
+    return Strike(life, rng.randrange(10 if since else reach), kind, pick, more, since)

@@ -7,7 +7,10 @@ from bennu.core.record import Kind, Record, parse_all, rendered
 from bennu.core.standing import folded
 from bennu.core.states import State
 from bennu.errors import BennuError
+from bennu.manifests import profile_sync, tree
+from bennu.phases import warm_directory
 from tests.sim import fleet
+from tests.sim.memory_repository import records_in
 from tests.sim.pilot import Outcome
 from tests.sim.replays import destroyed
 from tests.sim.seams import Killed
@@ -19,7 +22,7 @@ CODES = {0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 129, 130, 143}
 def records_of(world: Universe) -> tuple[Record, ...]:
     """The journal as the host has it."""
     swaps = world.remote.journals.get(str(fleet.GROUP), [])
-    return tuple(record for swap in swaps for record in parse_all(swap.lines))
+    return tuple(record for swap in swaps for record in records_in(swap.lines))
 
 
 def of_ending(outcome: Outcome) -> list[str]:
@@ -94,7 +97,7 @@ def _done(record: Record, done: set[str], found: list[str]) -> set[str]:
 def intended(world: Universe) -> bool:
     """Whether the journal says, at this moment, that something is being done."""
     for swap in reversed(world.remote.journals.get(str(fleet.GROUP), [])):
-        for record in reversed(parse_all(swap.lines)):
+        for record in reversed(records_in(swap.lines)):
             if record.kind is Kind.INTENT:
                 return True
             if record.kind in (Kind.DONE, Kind.ABORTED, Kind.STATE, Kind.BEGIN):
@@ -106,6 +109,16 @@ def of_requests(world: Universe) -> list[str]:
     """Each request is decided once."""
     accepted = [record.data["id"] for record in records_of(world) if record.kind is Kind.REQUEST and record.data.get("accepted") == "true"]
     return [f"request {one} was taken up {accepted.count(one)} times" for one in dict.fromkeys(accepted) if accepted.count(one) > 1]
+
+
+def of_pause(world: Universe) -> list[str]:
+    """What holds wherever a process ended outside S6: the write master's next start is a master's."""
+    active, standing = world.master_in_git(), folded(records_of(world))
+    if standing.state is State.SWITCHOVER_LOCKED or active is None or not world.kit.redis:
+        return []
+    path = f"{fleet.HOME}/{active.cluster}/{tree.PROFILE_SYNC}"
+    variant = profile_sync.variant(world.tree[path], path)
+    return [] if variant == warm_directory.HOT else [f"in {standing.state} {active} is the write master, and would come back from a restart as {variant}"]
 
 
 def of_rest(world: Universe) -> list[str]:

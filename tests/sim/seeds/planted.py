@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bennu.core.clusters import Colour
 from bennu.core.record import Kind, Record
+from bennu.core.states import State
 from bennu.core.switchover import Decision, Row, Todo
 from bennu.core.verdict import Answer, Verdict, opened
 from bennu.engine.journal import Entry, Journal
@@ -21,6 +22,7 @@ from bennu.ports.kubernetes import Json
 from bennu.ports.redis import Address, Fenced
 from bennu.ports.repository import Advance, Change, Move
 from tests.sim.pilot import Plant
+from tests.sim.seeds.draw import Story
 
 
 class _Beside:
@@ -89,6 +91,9 @@ def _hasty(found: Systems, colour: Colour, connection: Any) -> Any:
 class _Believing(Section):
     def _decided(self) -> Decision:
         return Decision(Todo.PROMOTE, "it was announced", Row.REACHED)
+
+    def _written(self, decision: Decision) -> None:
+        """It was, surely."""
 
 
 class _Trusting(HandOver):
@@ -202,14 +207,36 @@ def _one_sided(found: Systems) -> Systems:
     return replace(found, cluster=cluster)
 
 
+@dataclass(frozen=True)
+class Bug:
+    """*concerns*: the stories in which it can be met at all."""
+
+    plant: Plant
+    concerns: Callable[[Story], bool]
+
+
+def _locked(story: Story) -> bool:
+    return story.begins is State.SWITCHOVER_LOCKED and story.kit.redis
+
+
+def _met(story: Story, *kinds: str) -> bool:
+    return any(strike.kind.startswith(kinds) for strike in story.strikes)
+
+
+def _frozen_in_the_pause(story: Story) -> bool:
+    return _locked(story) and any((one.kind, one.since, one.life) == ("frozen", ".pause", 0) and one.call < 4 for one in story.strikes)
+
+
 BUGS = {
-    "no fence": _connections(lambda found, colour, it: _Unfenced(it)),
-    "promote before demote": _connections(_hasty),
-    "no re-check after a restart": Plant(engine=_trusting),
-    "lock pushed without advancing the ref": Plant(systems=_blind),
-    "a gate that opens on unknown": Plant(engine=_eager),
-    "journal after the effect": Plant(journal=_Late),
-    "un-arm forgotten": Plant(engine=_left_armed),
-    "take-over reads before the kill": Plant(systems=_sparing),
-    "pointer at one cluster only": Plant(systems=_one_sided),
+    "no fence": Bug(_connections(lambda found, colour, it: _Unfenced(it)), _locked),
+    "promote before demote": Bug(_connections(_hasty), _locked),
+    "no re-check after a restart": Bug(Plant(engine=_trusting), lambda story: _locked(story) and _met(story, "killed")),
+    "lock pushed without advancing the ref": Bug(Plant(systems=_blind), lambda story: _met(story, "frozen")),
+    "a gate that opens on unknown": Bug(
+        Plant(engine=_eager), lambda story: story.begins in (State.DATA_SYNCING, State.TRAFFIC_CANARY) and _met(story, "metrics-bad", "silent")
+    ),
+    "journal after the effect": Bug(Plant(journal=_Late), lambda story: story.begins is not State.SWITCHOVER_LOCKED),
+    "un-arm forgotten": Bug(Plant(engine=_left_armed), lambda story: _locked(story) and bool(story.kit.ledger and story.strikes)),
+    "take-over reads before the kill": Bug(Plant(systems=_sparing), _frozen_in_the_pause),
+    "pointer at one cluster only": Bug(Plant(systems=_one_sided), _locked),
 }

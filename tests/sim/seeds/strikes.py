@@ -15,6 +15,7 @@ from bennu.phases.kinds import CONFIGMAP
 from bennu.ports.kubernetes import Ref
 from bennu.ports.metrics import Traffic
 from tests.sim import fleet
+from tests.sim.controllers_node import PARKED
 from tests.sim.memory_kubernetes import copied
 from tests.sim.pilot import Pilot, asked
 from tests.sim.seams import Killed, Lost, Taps
@@ -28,6 +29,7 @@ _TELLS_NOTHING = ("repository.fetch", "repository.read", "repository.files", "re
 # What moves a role, makes or destroys.
 _MOVES = (".fence", ".make_master", ".attach", ".replicate", ".authenticate_as", "provisioner.up", "provisioner.down")
 _MAY_BE_STALE = ("metrics", "dns")
+_ENDLESS = 8000  # calls; a whole rotation makes about a thousand
 POINTER = Ref(CONFIGMAP, "global-traffic-state", "payments")
 
 
@@ -42,6 +44,7 @@ class Life:
     colleague: Callable[[float], None] = lambda pick: None
     engine: Engine | None = None
     calls: int = 0
+    anchors: dict[str, int] = field(default_factory=dict)  # → the number of the first such call, -1 before it
     silent: dict[str, float] = field(default_factory=dict)  # a system's name → until when (boot time)
     stale: dict[str, int] = field(default_factory=dict)  # a call's name → how often it is answered as before
     said: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class Life:
 
     def taps(self) -> Taps:
         """Those of this process."""
+        self.anchors = {strike.since: -1 for strike in self.strikes if strike.since}
         return Taps(before=self._before, after=self._after, answer=self._answered, crew=crew_of(Random(self.order)), reads=True)
 
     def _before(self, call: str) -> None:
@@ -62,9 +66,19 @@ class Life:
         if call == "metrics.traffic":
             self.measured = False
         number, self.calls = self.calls, self.calls + 1
+        if number > _ENDLESS:
+            self.found.append(f"it does not end: {number} calls, the last {call}")
+            raise Killed("it would not end")
         if number == self.dies_at:
             raise Killed(f"a second signal before {call}")
-        due = [strike for strike in self.strikes if strike.call == number]
+        for name in self.anchors:
+            if self.anchors[name] < 0 and call.endswith(name):
+                self.anchors[name] = number
+        due = [
+            one
+            for one in self.strikes
+            if (not one.since or self.anchors[one.since] >= 0) and one.call == number - (self.anchors[one.since] if one.since else 0)
+        ]
         self.after = [strike for strike in due if strike.kind.endswith("-after")]
         for strike in due:
             if not strike.kind.endswith("-after"):
@@ -176,9 +190,15 @@ class Life:
     # Redis and the mesh
 
     def _redis_restarts(self, strike: Strike, call: str) -> None:
-        server = self.world.servers.get(self._colour(strike))
-        if server is not None and server.knobs.up:
-            server.crash(history_kept=strike.more > 0.6)
+        colour = self._colour(strike)
+        server = self.world.servers.get(colour)
+        if server is None or not server.knobs.up:
+            return
+        config = self.world.clusters[colour].at(Ref(CONFIGMAP, "redis-config", "database"))
+        if "manifest" in self.world.kit.ledger and strike.pick * 7 % 1 < 0.7 and config is not None:
+            # A pod of its own: it reads the manifest.
+            server.written_master = PARKED if "replicaof" in config["data"]["role.conf"] else None
+        server.crash(history_kept=strike.more > 0.6)
 
     def _redis_silent(self, strike: Strike, call: str) -> None:
         server = self.world.servers.get(self._colour(strike))
@@ -258,4 +278,4 @@ def healed(world: Universe, strikes: list[Strike]) -> None:
 
 def told(strikes: tuple[Strike, ...]) -> str:
     """Strikes as text."""
-    return json.dumps([[one.life, one.call, one.kind, round(one.pick, 3), round(one.more, 3)] for one in strikes])
+    return json.dumps([[one.life, f"{one.since}+{one.call}", one.kind, round(one.pick, 3), round(one.more, 3)] for one in strikes])

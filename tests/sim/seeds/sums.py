@@ -19,6 +19,7 @@ class Sums:
     promoted: int = 0
     processes: int = 0
     struck: int = 0
+    by_hand: int = 0
     cpu_s: float = 0.0
     codes: Counter[int] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)
@@ -32,6 +33,7 @@ class Sums:
         self.promoted += ending.promoted
         self.processes += len(ending.codes)
         self.struck += bool(ending.met)
+        self.by_hand += ending.by_hand
         self.cpu_s += ending.cpu_s
         self.codes.update(ending.codes)
         self.met.update(ending.met)
@@ -40,7 +42,7 @@ class Sums:
 
     def merge(self, other: Sums) -> None:
         """Those of another batch."""
-        for name in ("stories", "from_start", "promoted", "processes", "struck", "cpu_s", "codes", "met", "violations"):
+        for name in ("stories", "from_start", "promoted", "processes", "struck", "by_hand", "cpu_s", "codes", "met", "violations"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def fresh(self) -> list[str]:
@@ -53,7 +55,7 @@ class Sums:
         whole = max(1, self.stories)
         return (
             f"{self.stories} seeds, {self.promoted / whole:.0%} reach promotion, {self.from_start / whole:.0%} from the start, {self.struck / whole:.0%} struck, "
-            f"{self.processes} processes, {1000 * self.cpu_s / whole:.0f} ms of CPU each, {len(self.violations)} violations"
+            f"{self.processes} processes, {self.by_hand} left to an operator, {1000 * self.cpu_s / whole:.0f} ms of CPU each, {len(self.violations)} violations"
         )
 
     def table(self) -> str:
