@@ -86,7 +86,7 @@ class Play:
         records = judge.records_of(self.world)
         return bool(records) and records[-1].kind is Kind.RELEASE and records[-1].state is State.IDLE_STABLE
 
-    def _life(self, number: int, strikes: list[Strike], *, calm: bool = False) -> Outcome:
+    def _life(self, number: int, strikes: list[Strike], *, calm: str = "") -> Outcome:
         word, pick = self.story.words[number]
         holder = PEOPLE[0 if number == 0 or pick < 0.5 else 1]
         life = Life(self.world, strikes, self.story.order + number, self.met)
@@ -94,8 +94,9 @@ class Play:
         pilot = Pilot(self.world, holder, taps=life.taps(), plant=self.plant)
 
         pilot.watch = life.watch
+        word = calm or word
         self.log.append(f"{holder.name}: {word}" + (" (calm)" if calm else ""))
-        outcome = self._driven(pilot, "go" if calm and word == "wait" else word)
+        outcome = self._driven(pilot, word)
         for disk in self.world.disks.values():
             disk.locks.clear()
         self.trace.update("\n".join(life.trace).encode())
@@ -170,7 +171,8 @@ class Play:
         for attempt in range(_TRIES):
             self.world.clock.wait(_SETTLE_S)
             if not self._at_rest():
-                outcome = self._life(number + attempt, [], calm=True)
+                # What goes on no more by itself, goes back.
+                outcome = self._life(number + attempt, [], calm="rollback" if attempt in (4, 6) else "go")
             if self.violations:
                 return
             if self._at_rest():
