@@ -11,15 +11,15 @@ from bennu.phases.crew import Crew
 
 
 class _Later(Future[Any]):
-    """Runs when its condition is first looked at, which every way of waiting does."""
+    """Asks its crew to catch up when its condition is first looked at, which every way of waiting does."""
 
-    _todo: Callable[[], None] | None = None
+    _crew: InlineCrew | None = None
 
     @property
     def _condition(self) -> Any:
-        todo, self._todo = self._todo, None
-        if todo is not None:
-            todo()
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.catch_up()
         return self._real
 
     @_condition.setter
@@ -33,12 +33,16 @@ class InlineCrew(Crew):
     def __init__(self, size: int, rng: Random) -> None:
         super().__init__(size)
         self._rng = rng
-        self._waiting: list[_Later] = []
+        self._waiting: list[Callable[[], None]] = []
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if kind is None or issubclass(kind, Exception):
-            for one in self._waiting:
-                one.done()
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Do what waits, in the order in which it was given: who looks at many looks by their addresses."""
+        while self._waiting:
+            self._waiting.pop(0)()
 
     def gather(self) -> None:
         """There is nobody to wait for."""
@@ -58,8 +62,8 @@ class InlineCrew(Crew):
         if self._rng.random() < 0.5:
             run()
         else:
-            future._todo = run
-            self._waiting.append(future)
+            future._crew = self
+            self._waiting.append(run)
         return future
 
 

@@ -61,8 +61,6 @@ class Life:
 
     def _before(self, call: str) -> None:
         self.trace.append(call)
-        if call.endswith(_MOVES) and not judge.intended(self.world):
-            self.found.append(f"{call} without an intent in the journal")
         if call == "metrics.traffic":
             self.measured = False
         number, self.calls = self.calls, self.calls + 1
@@ -87,6 +85,8 @@ class Life:
             self._lost(call, "it is silent")
 
     def _after(self, call: str) -> None:
+        if call.endswith(_MOVES) and not judge.intended(self.world):
+            self.found.append(f"{call} without an intent in the journal")
         for strike in self.after:
             self._strike(strike, call)
 
