@@ -22,7 +22,7 @@ from tests.sim.seams import Killed, Lost, Taps
 from tests.sim.seeds import judge
 from tests.sim.seeds.draw import Strike
 from tests.sim.seeds.inline import crew_of
-from tests.sim.universe import HEALTHY, Universe
+from tests.sim.universe import HEALTHY, LATE, Universe
 
 # What does not say by an error that the host is silent, and what a clone answers by itself.
 _TELLS_NOTHING = ("repository.fetch", "repository.read", "repository.files", "repository.head", "repository.log", "box.pending")
@@ -231,7 +231,7 @@ class Life:
             now = cluster.at(POINTER)
             if now is not None and not struck[0]:
                 struck[0] = True
-                cluster.put({**copied(now), "data": before | {"WRITTEN_LATE": str(strike.more)}}, "kustomize-controller")
+                cluster.put({**copied(now), "data": before | {LATE: str(strike.more)}}, "kustomize-controller")
 
         self.world.clock.after(0.001 + 0.2 * strike.more, write)
 
