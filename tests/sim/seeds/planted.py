@@ -223,6 +223,11 @@ def _met(story: Story, *kinds: str) -> bool:
     return any(strike.kind.startswith(kinds) for strike in story.strikes)
 
 
+def _unmeasured(story: Story) -> bool:
+    early = (one for one in story.strikes if (one.kind, one.since, one.life) == ("metrics-bad", "", 0) and one.call < 120)
+    return story.begins is State.TRAFFIC_CANARY and any(one.pick >= 0.5 for one in early)
+
+
 def _frozen_in_the_pause(story: Story) -> bool:
     return _locked(story) and any((one.kind, one.since, one.life) == ("frozen", ".pause", 0) and one.call < 4 for one in story.strikes)
 
@@ -232,9 +237,7 @@ BUGS = {
     "promote before demote": Bug(_connections(_hasty), _locked),
     "no re-check after a restart": Bug(Plant(engine=_trusting), lambda story: _locked(story) and _met(story, "killed")),
     "lock pushed without advancing the ref": Bug(Plant(systems=_blind), lambda story: _met(story, "frozen")),
-    "a gate that opens on unknown": Bug(
-        Plant(engine=_eager), lambda story: story.begins in (State.DATA_SYNCING, State.TRAFFIC_CANARY) and _met(story, "metrics-bad", "silent")
-    ),
+    "a gate that opens on unknown": Bug(Plant(engine=_eager), _unmeasured),
     "journal after the effect": Bug(Plant(journal=_Late), lambda story: story.begins is not State.SWITCHOVER_LOCKED),
     "un-arm forgotten": Bug(Plant(engine=_left_armed), lambda story: _locked(story) and bool(story.kit.ledger and story.strikes)),
     "take-over reads before the kill": Bug(Plant(systems=_sparing), _frozen_in_the_pause),

@@ -17,7 +17,7 @@ from bennu.ports.metrics import Traffic
 from tests.sim import fleet
 from tests.sim.controllers_node import PARKED
 from tests.sim.memory_kubernetes import copied
-from tests.sim.pilot import Pilot, asked
+from tests.sim.pilot import POLICY, Pilot, asked
 from tests.sim.seams import Killed, Lost, Taps
 from tests.sim.seeds import judge
 from tests.sim.seeds.draw import Strike
@@ -92,7 +92,7 @@ class Life:
 
     def _answered(self, call: str, result: Any) -> Any:
         if call == "metrics.traffic":
-            self.measured = result.requests is not None
+            self.measured = result.requests is not None and result.requests >= POLICY.min_requests
         before, self.said[call] = self.said.get(call), result
         if before is not None and self.stale.get(call.split(".", maxsplit=1)[0], 0):
             self.stale[call.split(".", maxsplit=1)[0]] -= 1
