@@ -5,11 +5,12 @@ A dead source's last writes cannot be counted. What can be said is how far the t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bennu.core.record import Kind, Record
+from bennu.core.record import Kind, Record, instant
 from bennu.core.states import State
 from bennu.core.switchover import ALONE
 from bennu.core.verdict import Verdict, failed, opened, unknown
@@ -30,9 +31,8 @@ class Sample:
 
 def sampled(facts: Mapping[str, str]) -> Sample | None:
     """The last sample that the journal has."""
-    if not facts.get(OFFSET) or not facts.get(AT):
-        return None
-    return Sample(int(facts[OFFSET]), datetime.fromisoformat(facts[AT]))
+    offset, at = facts.get(OFFSET, ""), instant(facts.get(AT, ""))
+    return Sample(int(offset), at) if re.fullmatch(r"[0-9]{1,19}", offset) and at is not None else None
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 
 from bennu.core.states import Direction, State, Status
 from bennu.errors import DurableStateError
 
 SCHEMA = 1
+_ROTATION = re.compile(r"(\S{1,200}-[0-9]{1,9})?")  # a group's name and a number; empty before the first
 
 
 class Kind(enum.StrEnum):
@@ -88,6 +91,8 @@ def parse(line: str) -> Record:
         texts = [raw[k] for k in ("rotation", "at", "nonce", "holder")] + [raw.get("step", "")]
         if not all(isinstance(t, str) for t in texts) or not _is_number(raw["epoch"]) or raw["epoch"] < 0:
             raise TypeError("field")
+        if instant(raw["at"]) is None or not _ROTATION.fullmatch(raw["rotation"]):
+            raise ValueError("at or rotation")
         return Record(
             kind=Kind(raw["kind"]),
             rotation=raw["rotation"],
@@ -107,6 +112,15 @@ def parse(line: str) -> Record:
             f"a journal record cannot be read ({type(error).__name__}): {line[:80]!r}",
             next_step="run 'bennu rotate status --why'; the journal lies in refs/notes/bennu/<env>/<region>, or where repository.journal_ref says",
         ) from error
+
+
+def instant(text: str) -> datetime | None:
+    """ISO 8601 with a zone; None for anything else, which a fact of a damaged journal may hold."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def _is_number(value: object) -> bool:

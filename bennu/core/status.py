@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,7 +94,11 @@ def rotation_view(standing: Standing) -> RotationView:
     """From the facts of the journal. After a reverse switchover they are that one's: the last hand-over's."""
 
     def number(name: str) -> float | None:
-        return float(standing.facts[name]) if standing.facts.get(name) else None
+        try:
+            found = float(standing.facts.get(name, ""))
+        except ValueError:
+            return None  # not measured, or nothing that a measurement would have left
+        return found if math.isfinite(found) else None
 
     switchover = Switchover(Pause(number("pause.predicted_ms"), number("pause.ms")), standing.facts.get("snapshot.path", ""))
     return RotationView(standing.rotation, switchover, *(standing.facts.get(SAID[verb], "") for verb in ("promote", "drain")))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bennu.core.switchover import Intent, Server
+from bennu.errors import DurableStateError
 from bennu.ports.redis import Address, Critical, Observation
 
 # Nothing listens on port 1 of the loopback. The source must not be given the target's address before the promotion: were the target behind, the source would be
@@ -27,7 +28,13 @@ def intent_of(facts: Mapping[str, str]) -> Intent | None:
     """The intent that the journal holds, None where none is open."""
     if facts.get("intent.open") != "true":
         return None
-    return Intent(facts["intent.replid"], facts["intent.source_run_id"], facts["intent.target_run_id"], facts.get("intent.withdrawn", ""))
+    try:
+        return Intent(facts["intent.replid"], facts["intent.source_run_id"], facts["intent.target_run_id"], facts.get("intent.withdrawn", ""))
+    except KeyError as error:
+        raise DurableStateError(
+            f"the journal announces a hand-over without saying {error.args[0]}: what it began cannot be told",
+            next_step="'bennu rotate status --why' shows its records; who is master, Redis' own ROLE tells",
+        ) from None
 
 
 @dataclass(frozen=True)

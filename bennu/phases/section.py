@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import wait
-from datetime import datetime
 
 from bennu.core.invariants import SPLIT_BRAIN, lag_threshold
 from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
+from bennu.core.record import instant
 from bennu.core.switchover import Decision, Todo, decide, holds_all_first, may_attach, stray_bytes
 from bennu.errors import BennuError, DependencyDown, GateRefused, OperatorNeeded, ReplicationLagError, SplitBrainError, StoppedSafe
 from bennu.phases import stray_writes
@@ -324,7 +324,7 @@ class Section:
         """What this holder measured; where an earlier one began, the time since its intent: never less than the truth. No decision rests on it."""
         if self._began is not None:
             return measured(self._trips, began=self._began, accepts=self._accepts, told=self._flipped, announced=self._announced_at)
-        begun = datetime.fromisoformat(self._facts.get("intent.at", self._clock.wall().isoformat()))
+        begun = instant(self._facts.get("intent.at", "")) or self._clock.wall()
         return max(0.0, (self._clock.wall() - begun).total_seconds() * 1000)
 
     # The way back

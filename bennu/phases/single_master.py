@@ -9,10 +9,9 @@ It begins with the history that S4 notes: before it, the target's Redis is a str
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from bennu.core.clusters import Colour
 from bennu.core.invariants import Master, at_once
+from bennu.core.record import instant
 from bennu.core.states import Direction, State
 from bennu.core.switchover import RELEASED, stray_bytes
 from bennu.errors import BennuError, SplitBrainError
@@ -32,10 +31,13 @@ def left_to_watch(world: World) -> float:
     """Seconds for which a watch is still due after the hand-over, by the instant that the journal has of its release: never more than ``watch_after_release_s``, whatever two machines' clocks
     say, and 0 where none was handed over.
     """
-    begun, whole = world.facts.get(RELEASED), world.policy.watch_after_release_s
-    if not begun:
+    said, whole = world.facts.get(RELEASED), world.policy.watch_after_release_s
+    if not said:
         return 0.0
-    passed = (world.systems.clock.wall() - datetime.fromisoformat(begun)).total_seconds()
+    begun = instant(said)
+    if begun is None:
+        return whole
+    passed = (world.systems.clock.wall() - begun).total_seconds()
     return min(whole, max(0.0, whole - passed))
 
 

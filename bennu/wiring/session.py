@@ -30,7 +30,7 @@ from bennu.engine.journal import Holder, Journal
 from bennu.engine.preview import planned
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
-from bennu.errors import BennuError, DependencyDown, GateRefused, LockHeld, StoppedSafe, UsageError
+from bennu.errors import DependencyDown, DurableStateError, GateRefused, LockHeld, StoppedSafe, UsageError
 from bennu.manifests import ingress_routing, tree
 from bennu.phases import authority_history, disaster, preflight, survey, warm_directory
 from bennu.phases.authority_history import History
@@ -368,7 +368,7 @@ class Session:
     def rotation(self, standing: Standing) -> Rotation:
         """The rotation that the journal tells of."""
         if standing.source is None or standing.target is None:
-            raise BennuError("the journal has no source and target")
+            raise DurableStateError("the journal tells of no rotation with a source and a target", next_step="'bennu rotate status --why' shows its records")
         options = frozenset(name for name, value in standing.options.items() if value == "true")
         return Rotation(RotationId(self.group, standing.number), standing.source, standing.target, standing.ticket, standing.started_by, options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 
 import pytest
 from hypothesis import given
@@ -30,9 +31,9 @@ RAW = json.loads(RECORD.line())
 RECORDS = st.builds(
     Record,
     kind=st.sampled_from(Kind),
-    rotation=st.text(),
+    rotation=st.just("") | st.integers(0, 10**9 - 1).map(lambda number: f"prod-us-east-1-{number}"),
     epoch=st.integers(0, 2**31),
-    at=st.text(),
+    at=st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat(timespec="milliseconds")),
     nonce=st.text(),
     holder=st.text(),
     state=st.sampled_from(State),
@@ -123,7 +124,12 @@ BROKEN = {
             ("epoch", True),
             ("epoch", 1.5),
             ("rotation", 7),
+            ("rotation", "prod"),
+            ("rotation", "prod-us-east-1-" + "9" * 5000),
+            ("rotation", "prod-us-east-1-٣"),
             ("at", None),
+            ("at", "2026-0101T00:00:29.000+00:00"),
+            ("at", "2026-01-01T00:00:00"),
             ("nonce", 5),
             ("holder", {}),
             ("step", 1),

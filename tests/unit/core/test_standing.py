@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -357,7 +358,7 @@ def test_a_rotation_that_cannot_be_told_from_its_first_record_is_unreadable_stat
 def _lives() -> Iterator[Sequence[Record]]:
     whole = _until(State.DRAINING)
     whole.enter(State.IDLE_STABLE)
-    yield whole.records
+    yield [replace(one, at=f"2026-01-01T00:00:00.{tick:03}+00:00") for tick, one in enumerate(whole.records)]
     reverse = _until(State.PROMOTED)
     reverse.note(Status.ABORTING, "reverse switchover", Direction.REVERSE)
     reverse.write(Kind.ABORTED, "switchover-locked.*")
@@ -365,7 +366,7 @@ def _lives() -> Iterator[Sequence[Record]]:
     reverse.take_over("grace@desk")
     reverse.enter(State.TRAFFIC_CANARY)
     reverse.enter(State.IDLE_STABLE)
-    yield reverse.records
+    yield [replace(one, at=f"2026-01-01T00:00:00.{tick:03}+00:00") for tick, one in enumerate(reverse.records)]
 
 
 @pytest.mark.parametrize("records", list(_lives()), ids=["whole", "reverse"])
