@@ -21,13 +21,19 @@ def edited(text: str, records: tuple[str, ...], balancer: str, file: str, which:
         found = _endpoints(text, file, which)
         fitting = [index for index, one in enumerate(found) if _name(one.get("dnsName")) == _name(record) and _type(one) in _ADDRESSES]
         if not fitting:
-            raise ConfigError(f"the DNSEndpoint has no record {record}", file=file, next_step="add it, or correct dns.records in bennu.yaml")
+            raise ConfigError(f"the DNSEndpoint has no record {record}", file=file, line=1, next_step="add it, or correct dns.records in bennu.yaml")
         if len(fitting) > 1:
-            raise ConfigError(f"the DNSEndpoint has {len(fitting)} records {record}: which one follows the write master?", file=file, next_step="keep one")
+            raise ConfigError(
+                f"the DNSEndpoint has {len(fitting)} records {record}: which one follows the write master?",
+                file=file,
+                line=yaml_read.line_of(found[fitting[1]]),
+                next_step="keep one",
+            )
         if _type(found[fitting[0]]) not in ("", _needed(balancer)):
             raise ConfigError(
                 f"record {record} has type {_type(found[fitting[0]])}, and the load balancer {balancer} needs {_needed(balancer)}",
                 file=file,
+                line=yaml_read.line_of(found[fitting[0]], ("recordType",)),
                 next_step="correct its recordType",
             )
         text = yaml_edit.set_value(text, yaml_edit.Target(_KIND, *reversed(which or ())), ("spec", "endpoints", fitting[0], "targets"), [balancer], file)
@@ -36,10 +42,13 @@ def edited(text: str, records: tuple[str, ...], balancer: str, file: str, which:
 
 def ttl(text: str, file: str, which: Which = None) -> int:
     """The longest recordTTL in seconds; 0 where none is said. Raises ConfigError for one that is no number."""
-    found = [one.get("recordTTL") or 0 for one in _endpoints(text, file, which)] if text else []
-    if any(not isinstance(one, int) or isinstance(one, bool) for one in found):
-        raise ConfigError("a recordTTL is no number of seconds", file=file)
-    return max(found, default=0)
+    longest = 0
+    for one in _endpoints(text, file, which) if text else []:
+        found = one.get("recordTTL") or 0
+        if not isinstance(found, int) or isinstance(found, bool):
+            raise ConfigError("a recordTTL is no number of seconds", file=file, line=yaml_read.line_of(one, ("recordTTL",)))
+        longest = max(longest, found)
+    return longest
 
 
 def _endpoints(text: str, file: str, which: Which) -> list[dict[str, Any]]:
@@ -47,7 +56,7 @@ def _endpoints(text: str, file: str, which: Which) -> list[dict[str, Any]]:
     found = [one for one in yaml_read.objects(text, file) if target.fits(one)]
     if len(found) != 1:
         named = f" {'/'.join(which)}" if which else ""
-        raise ConfigError(f"one {_KIND}{named} was expected, {len(found)} found", file=file, next_step="dns.endpoint in bennu.yaml names it")
+        raise ConfigError(f"one {_KIND}{named} was expected, {len(found)} found", file=file, line=1, next_step="dns.endpoint in bennu.yaml names it")
     return yaml_read.mappings(found[0], ("spec", "endpoints"), file)
 
 

@@ -30,7 +30,9 @@ def with_weights(text: str, namespace: str, route: str, wanted: Mapping[str, int
     target = yaml_edit.Target("HTTPRoute", route, namespace)
     ours = [index for index, backends in _rules(text, namespace, route, file).items() if any(one.get("name") in wanted for one in backends)]
     if not ours:
-        raise ConfigError(f"HTTPRoute {namespace}/{route} leads to none of {', '.join(wanted)}", file=file, next_step="check apps[].service in bennu.yaml")
+        raise ConfigError(
+            f"HTTPRoute {namespace}/{route} leads to none of {', '.join(wanted)}", file=file, line=1, next_step="check apps[].service in bennu.yaml"
+        )
     for index in ours:
         base: tuple[str | int, ...] = ("spec", "rules", index, "backendRefs")
         for name, weight in wanted.items():
@@ -56,12 +58,14 @@ def _rules(text: str, namespace: str, route: str, file: str) -> dict[int, list[d
             found = {index: yaml_read.mappings(rule, ("backendRefs",), file) for index, rule in enumerate(rules)}
             if any(found.values()):
                 return {index: backends for index, backends in found.items() if backends}
-            raise ConfigError(f"HTTPRoute {namespace}/{route} has no rule with backends", file=file)
-    raise ConfigError(f"HTTPRoute {namespace}/{route} is not in this file", file=file, next_step="check apps[].route in bennu.yaml")
+            raise ConfigError(f"HTTPRoute {namespace}/{route} has no rule with backends", file=file, line=yaml_read.line_of(one, ("spec", "rules")))
+    raise ConfigError(f"HTTPRoute {namespace}/{route} is not in this file", file=file, line=1, next_step="check apps[].route in bennu.yaml")
 
 
 def _weight(backend: Mapping[str, Any], route: str, file: str) -> int:
     found = backend.get("weight", 1)
     if not isinstance(found, int) or isinstance(found, bool):
-        raise ConfigError(f"HTTPRoute {route}: the weight of backend {backend.get('name')} must be a whole number", file=file)
+        raise ConfigError(
+            f"HTTPRoute {route}: the weight of backend {backend.get('name')} must be a whole number", file=file, line=yaml_read.line_of(backend, ("weight",))
+        )
     return found

@@ -20,7 +20,7 @@ def with_variant(text: str, variant: str, file: str) -> str:
     """With ``inputs[0].redisVariant`` = *variant* (hot-writer or warm-reader)."""
     found = [one for one in yaml_read.objects(text, file) if one.get("kind") == "ResourceSet" and _input(one, file)]
     if len(found) != 1:
-        raise ConfigError(f"one ResourceSet with an input {VARIANT} was expected, {len(found)} found", file=file)
+        raise ConfigError(f"one ResourceSet with an input {VARIANT} was expected, {len(found)} found", file=file, line=1)
     target = yaml_edit.Target("ResourceSet", *yaml_read.named(found[0], file))
     return yaml_edit.set_value(text, target, ("spec", "inputs", 0, VARIANT), variant, file)
 
@@ -71,9 +71,10 @@ def _patches(text: str, kustomization: str, file: str) -> tuple[yaml_edit.Target
             return yaml_edit.Target("Kustomization", name, namespace), ("spec", "patches"), yaml_read.mappings(one, ("spec", "patches"), file)
         # A resource may be a template's text or a reference, too: only whole objects are looked into.
         for index, inner in enumerate(yaml_read.sequence(one, ("spec", "resources"), file) if one.get("kind") == "ResourceSet" else []):
-            if isinstance(inner, dict) and inner.get("kind") == "Kustomization" and yaml_read.named(inner, file)[0] == kustomization:
-                patches = yaml_read.mappings(inner, ("spec", "patches"), file)
+            one_of = yaml_read.inside(one, ("spec", "resources", index), inner) if isinstance(inner, dict) else {}
+            if one_of.get("kind") == "Kustomization" and yaml_read.named(one_of, file)[0] == kustomization:
+                patches = yaml_read.mappings(one_of, ("spec", "patches"), file)
                 return yaml_edit.Target("ResourceSet", name, namespace), ("spec", "resources", index, "spec", "patches"), patches
     raise ConfigError(
-        f"the Flux Kustomization {kustomization} is not in this file", file=file, next_step="set kustomization: beside the workload in bennu.yaml"
+        f"the Flux Kustomization {kustomization} is not in this file", file=file, line=1, next_step="set kustomization: beside the workload in bennu.yaml"
     )

@@ -41,10 +41,16 @@ def edited(text: str, which: WriteService, host: str, file: str) -> str:
     service, namespace = host.split(".")[:2]
     backends = [backend for rule in yaml_read.mappings(found, ("spec", "rules"), file) for backend in yaml_read.mappings(rule, ("backendRefs",), file)]
     if len(backends) != 1:
-        raise ConfigError(f"TCPRoute {which.namespace}/{which.name} needs one rule with one backend, {len(backends)} backends found", file=file)
+        raise ConfigError(
+            f"TCPRoute {which.namespace}/{which.name} needs one rule with one backend, {len(backends)} backends found",
+            file=file,
+            line=yaml_read.line_of(found, ("spec", "rules")),
+        )
     if str(backends[0].get("namespace") or which.namespace) != namespace:
         raise ConfigError(
-            f"the backend of TCPRoute {which.namespace}/{which.name} must be in namespace {namespace}, where Redis and its mirrors are", file=file
+            f"the backend of TCPRoute {which.namespace}/{which.name} must be in namespace {namespace}, where Redis and its mirrors are",
+            file=file,
+            line=yaml_read.line_of(backends[0]),
         )
     return yaml_edit.set_value(text, target, _BACKEND, service, file)
 
@@ -56,10 +62,15 @@ def document(text: str, which: WriteService, file: str) -> dict[str, Any]:
         raise ConfigError(
             f"{which.kind} {which.namespace}/{which.name} (pointer.write_service) must be in this file once, {len(found)} found",
             file=file,
+            line=yaml_read.line_of(found[1]) if found else 1,
             next_step="docs/architecture.md shows the document to add",
         )
     if which.via == "externalname" and yaml_read.mapping(found[0], ("spec",), file).get("type") != "ExternalName":
-        raise ConfigError(f"Service {which.namespace}/{which.name} is not of type ExternalName, as pointer.write_service.via says", file=file)
+        raise ConfigError(
+            f"Service {which.namespace}/{which.name} is not of type ExternalName, as pointer.write_service.via says",
+            file=file,
+            line=yaml_read.line_of(found[0], ("spec", "type")),
+        )
     return found[0]
 
 

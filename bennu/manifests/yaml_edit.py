@@ -53,8 +53,12 @@ class _Place:
     def root(self) -> Spot:
         return spots(self.text)[self.index]
 
+    @property
+    def line(self) -> int:
+        return yaml_read.line_at(self.text, self.index, ())
+
     def refusal(self, words: str, path: Path, spot: Spot | None = None) -> ConfigError:
-        line = None if spot is None else self.text.count("\n", 0, spot.start) + 1
+        line = yaml_read.line_at(self.text, self.index, path) if spot is None else self.text.count("\n", 0, spot.start) + 1
         return ConfigError(f"{_dotted(path)} {words}; edit it by hand", file=self.file, line=line)
 
 
@@ -159,9 +163,9 @@ def _found(text: str, target: Target, file: str) -> _Place:
     fitting = [index for index, one in enumerate(trees) if target.fits(one)]
     if len(fitting) != 1:
         name = f"{target.kind} {target.namespace}/{target.name}".strip("/ ")
-        raise ConfigError(f"{len(fitting)} documents are {name}, one is needed", file=file)
+        raise ConfigError(f"{len(fitting)} documents are {name}, one is needed", file=file, line=yaml_read.line_at(text, fitting[1], ()) if fitting else 1)
     if "sops" in trees[fitting[0]]:
-        raise ConfigError("the document is under SOPS: it is not edited", file=file)
+        raise ConfigError("the document is under SOPS: it is not edited", file=file, line=yaml_read.line_at(text, fitting[0], ("sops",)))
     return _Place(text, file, fitting[0], tuple(trees))
 
 
@@ -205,10 +209,10 @@ def _checked(place: _Place, text: str, wanted: Any) -> str:
     try:
         trees = _all(text, place.file)
     except ConfigError as error:
-        raise ConfigError(f"the edit would break the file ({error.message}); edit it by hand", file=place.file) from None
+        raise ConfigError(f"the edit would break the file ({error.message}); edit it by hand", file=place.file, line=place.line) from None
     intended = [wanted if index == place.index else tree for index, tree in enumerate(place.trees)]
     if not same(trees, intended):
-        raise ConfigError("the edit would change more than it should; edit it by hand", file=place.file)
+        raise ConfigError("the edit would change more than it should; edit it by hand", file=place.file, line=place.line)
     return text
 
 

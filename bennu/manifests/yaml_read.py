@@ -9,12 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from bennu.errors import ConfigError
+from bennu.manifests.yaml_spots import at, spots
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 100  # nesting; ruamel's scanner takes seconds for a few thousand open brackets
@@ -24,8 +26,37 @@ MAX_NODES = 100_000  # with every alias written out: nine aliases of nine aliase
 Path = tuple[str | int, ...]
 
 
+class Read(dict[str, Any]):
+    """A mapping that knows where it was read: document *index* of *text*, at *path*. What is wrong with a part of it is said with its line."""
+
+    def __init__(self, found: Mapping[str, Any], text: str, index: int, path: Path = ()) -> None:
+        super().__init__(found)
+        self.text, self.index, self.path = text, index, path
+
+    def line(self, path: Path) -> int:
+        """The line (from 1) of what stands at *path*, or of the deepest part above it that is there."""
+        return line_at(self.text, self.index, (*self.path, *path))
+
+
+class _Marking(SafeConstructor):
+    """Says where a value stands that none can be made of: a month 13, a number of 5,000 digits."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            raise ConstructorError(None, None, _first_line(error), node.start_mark) from None
+
+
 def documents(text: str, file: str) -> list[Any]:
     """All documents of *text* as plain Python values (YAML 1.2, no tags executed). Raises ConfigError with file and line."""
+    return [one for _, one in _numbered(text, file)]
+
+
+def _numbered(text: str, file: str) -> list[tuple[int, Any]]:
+    """(index, document) of every one that is not empty."""
     _bounded(text, file)
     try:
         found = loaded(text)
@@ -35,9 +66,19 @@ def documents(text: str, file: str) -> list[Any]:
         raise ConfigError(f"duplicate key{f' {key[1]!r}' if key else ''}", file=file, line=_line(error)) from None
     except MarkedYAMLError as error:
         raise ConfigError(f"not valid YAML: {error.problem or _first_line(error)}", file=file, line=_line(error)) from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"not valid YAML: {_first_line(error)}", file=file) from None
-    return [one for one in found if one is not None]
+    except ReaderError as error:
+        raise ConfigError(f"not valid YAML: {_first_line(error)}", file=file, line=text.count("\n", 0, error.position) + 1) from None
+    except Exception as error:
+        # The library stumbles in many ways over what nobody meant; none of them is ours to foresee.
+        raise ConfigError(f"not valid YAML: {_first_line(error)}", file=file, line=1) from None
+    return [(index, one) for index, one in enumerate(found) if one is not None]
+
+
+def line_at(text: str, index: int, path: Path) -> int:
+    """The line (from 1) of what stands at *path* of a document, or of the deepest part above it that is there."""
+    root = spots(text)[index]
+    spot = next(found for depth in range(len(path), -1, -1) if (found := at(root, path[:depth])) is not None)
+    return text.count("\n", 0, spot.start) + 1
 
 
 def loaded(text: str) -> list[Any]:
@@ -59,24 +100,26 @@ def _large(text: str) -> list[Any]:
 
 def _parsed(text: str) -> list[Any]:
     yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Marking
     yaml.composer.warn_double_anchors = False  # legal, common, and no business of whoever reads the screen
     return list(yaml.load_all(text))
 
 
-def objects(text: str, file: str) -> list[dict[str, Any]]:
+def objects(text: str, file: str) -> list[Read]:
     """All documents as mappings; ConfigError for one that isn't."""
-    found = documents(text, file)
-    for one in found:
+    found = []
+    for index, one in _numbered(text, file):
         if not isinstance(one, dict):
-            raise ConfigError(f"a Kubernetes object was expected, not {_named(one)}", file=file)
+            raise ConfigError(f"a Kubernetes object was expected, not {_named(one)}", file=file, line=line_at(text, index, ()))
+        found.append(Read(one, text, index))
     return found
 
 
-def single(text: str, kind: str, file: str) -> dict[str, Any]:
+def single(text: str, kind: str, file: str) -> Read:
     """The one document of *kind*. Raises ConfigError where there is none or more than one."""
     found = [one for one in objects(text, file) if one.get("kind") == kind]
     if len(found) != 1:
-        raise ConfigError(f"one {kind} was expected, {len(found)} found", file=file)
+        raise ConfigError(f"one {kind} was expected, {len(found)} found", file=file, line=found[1].line(()) if found else 1)
     return found[0]
 
 
@@ -95,8 +138,18 @@ def mappings(tree: Mapping[str, Any], path: Path, file: str) -> list[dict[str, A
     found = sequence(tree, path, file)
     for index, one in enumerate(found):
         if not isinstance(one, dict):
-            raise ConfigError(f"{_dotted((*path, index))} must be a mapping, not {_named(one)}", file=file)
-    return found
+            raise _misshapen(tree, (*path, index), f"must be a mapping, not {_named(one)}", file)
+    return [inside(tree, (*path, index), one) for index, one in enumerate(found)]
+
+
+def inside(tree: Mapping[str, Any], path: Path, one: dict[str, Any]) -> dict[str, Any]:
+    """*one*, which stands at *path* of *tree*, and knows its place as *tree* does."""
+    return Read(one, tree.text, tree.index, (*tree.path, *path)) if isinstance(tree, Read) else one
+
+
+def line_of(tree: Mapping[str, Any], path: Path = ()) -> int:
+    """The line of a part of what was read; 1 where nothing knows it."""
+    return tree.line(path) if isinstance(tree, Read) else 1
 
 
 def named(one: Mapping[str, Any], file: str) -> tuple[str, str]:
@@ -110,16 +163,21 @@ def text_of(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
-def _shaped(tree: Any, path: Path, shape: type, file: str) -> Any:
+def _shaped(root: Any, path: Path, shape: type, file: str) -> Any:
+    tree = root
     for depth, part in enumerate(path):
         if not isinstance(tree, dict):
-            raise ConfigError(f"{_dotted(path[:depth]) or 'a document'} must be a mapping, not {_named(tree)}", file=file)
+            raise _misshapen(root, path[:depth], f"must be a mapping, not {_named(tree)}", file)
         tree = tree.get(part)
         if tree is None:
             return None
     if not isinstance(tree, shape):
-        raise ConfigError(f"{_dotted(path)} must be a {'mapping' if shape is dict else 'list'}, not {_named(tree)}", file=file)
+        raise _misshapen(root, path, f"must be a {'mapping' if shape is dict else 'list'}, not {_named(tree)}", file)
     return tree
+
+
+def _misshapen(root: Any, path: Path, words: str, file: str) -> ConfigError:
+    return ConfigError(f"{_dotted(path) or 'a document'} {words}", file=file, line=root.line(path) if isinstance(root, Read) else None)
 
 
 def _named(value: Any) -> str:
@@ -157,7 +215,7 @@ def _walk(node: Node, path: Path, found: dict[Path, int]) -> None:
 
 def _bounded(text: str, file: str) -> None:
     if len(text.encode(errors="replace")) > MAX_BYTES:
-        raise ConfigError(f"larger than {MAX_BYTES} bytes", file=file)
+        raise ConfigError(f"larger than {MAX_BYTES} bytes", file=file, line=1)
     if "\x00" in text:
         raise ConfigError("contains a NUL byte", file=file, line=text[: text.index("\x00")].count("\n") + 1)
     if text.count("[") + text.count("{") < MAX_DEPTH and " " * MAX_DEPTH not in text and not ("*" in text and "&" in text) and text.count("- -") < MAX_DEPTH:

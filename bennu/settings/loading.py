@@ -28,12 +28,17 @@ def load(path: Path, *, environ: Mapping[str, str], flags: Mapping[str, str]) ->
     """The settings of a file with environment and flags over it. Raises ConfigError with every problem, file and line."""
     file = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", file=file) from None
+        with path.open("rb") as opened:
+            # What is larger is refused by its size, below; a character may be cut in two there.
+            raw = opened.read(yaml_read.MAX_BYTES + 1)
+        text = raw.decode(errors="replace" if len(raw) > yaml_read.MAX_BYTES else "strict")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is no text in UTF-8: {error.reason}", file=file, line=error.object.count(b"\n", 0, error.start) + 1) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
     found = yaml_read.documents(text, file)
     if len(found) != 1 or not isinstance(found[0], dict):
-        raise ConfigError("one YAML mapping was expected", file=file, next_step="see examples/bennu.yaml")
+        raise ConfigError("one YAML mapping was expected", file=file, line=1, next_step="see examples/bennu.yaml")
     given = {**{k: v for k, v in environ.items() if v}, **flags}
     tree = _overridden(found[0], given)
     lines = yaml_read.lines(text, file)

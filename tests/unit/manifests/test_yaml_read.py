@@ -55,9 +55,34 @@ def test_what_is_malformed_is_refused_with_its_line(text: str, line: int, words:
     assert words in error.message
 
 
-@pytest.mark.parametrize(("text", "words"), [("a: \x07\n", "special characters"), ("a: 2026-13-45\n", "month"), ("a: " + "9" * 5000 + "\n", "not valid YAML")])
-def test_what_no_value_can_be_made_of_is_refused(text: str, words: str) -> None:
-    assert words in _refused(text).message
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("b: 1\na: \x07\n", "special characters"),
+        ("b: 1\na: 2026-13-45\n", "month"),
+        ("b: 1\na: " + "9" * 5000 + "\n", "not valid YAML"),
+        ("b: 1\na: {[[c]]: 1}\n", "unhashable"),
+    ],
+)
+def test_what_no_value_can_be_made_of_is_refused_with_its_line(text: str, words: str) -> None:
+    error = _refused(text)
+    assert words in error.message
+    # A key that cannot be one is stumbled over once its document is there.
+    assert error.line == (1 if words == "unhashable" else 2)
+
+
+def test_a_part_of_another_shape_is_refused_with_its_line() -> None:
+    text = "kind: A\n---\n---\nkind: B\nspec:\n  rules:\n    - refs: []\n    - refs: [1]\n    - x\n"
+    found = yaml_read.single(text, "B", "x.yaml")
+    with pytest.raises(ConfigError, match=r"x\.yaml:9: spec\.rules\.2 must be a mapping, not text"):
+        yaml_read.mappings(found, ("spec", "rules"), "x.yaml")
+    rules = yaml_read.mappings(yaml_read.single(text.removesuffix("    - x\n"), "B", "x.yaml"), ("spec", "rules"), "x.yaml")
+    with pytest.raises(ConfigError, match=r"x\.yaml:8: refs\.0 must be a mapping, not a number"):
+        yaml_read.mappings(rules[1], ("refs",), "x.yaml")
+    with pytest.raises(ConfigError, match=r"x\.yaml:4: a Kubernetes object was expected"):
+        yaml_read.objects("kind: A\n---\n---\n- b\n", "x.yaml")
+    with pytest.raises(ConfigError, match=r"x\.yaml:3: one A was expected, 2 found"):
+        yaml_read.single("kind: A\n---\nkind: A\n", "A", "x.yaml")
 
 
 def test_values_beside_a_duplicate_key_are_not_repeated() -> None:

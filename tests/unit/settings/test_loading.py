@@ -136,8 +136,9 @@ def test_a_file_that_is_not_there_or_not_text_is_refused_by_name(tmp_path: Path)
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path, environ={}, flags={})
     (tmp_path / "bennu.yaml").write_bytes(b"version: \xff\n")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is no text in UTF-8") as refused:
         load(tmp_path / "bennu.yaml", environ={}, flags={})
+    assert refused.value.line == 1
 
 
 @pytest.mark.parametrize("text", ["\ufeff" + SMALL, SMALL.replace("\n", "\r\n"), SMALL.rstrip("\n"), "# head\n---\n" + SMALL + "...\n"])
