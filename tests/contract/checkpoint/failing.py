@@ -13,10 +13,10 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT, errno.EACCES)
 
 
 class FailingDisk(Disk):
-    """The real calls, counted by name in ``calls``; the *nth* (from 1; 0: none) fails with *number*, and where it is *lasting* all that follow it do, too."""
+    """The real calls, counted by name in ``calls``; the *nth* (from 1; 0: none) fails with *number*, and where it is *lasting* all that follow it do, too. A write takes up to *takes* bytes, as on a disk that is nearly full."""
 
-    def __init__(self, nth: int = 0, number: int = errno.ENOSPC, *, lasting: bool = False) -> None:
-        self.nth, self.number, self.lasting = nth, number, lasting
+    def __init__(self, nth: int = 0, number: int = errno.ENOSPC, *, lasting: bool = False, takes: int = 1 << 30) -> None:
+        self.nth, self.number, self.lasting, self.takes = nth, number, lasting, takes
         self.calls: list[str] = []
         self.failed: list[str] = []
 
@@ -26,7 +26,7 @@ class FailingDisk(Disk):
 
     def write(self, descriptor: int, content: bytes) -> int:
         self._reached("write")
-        return super().write(descriptor, content[:100])  # as a disk that is nearly full takes it
+        return super().write(descriptor, content[: self.takes])
 
     def fsync(self, descriptor: int) -> None:
         self._reached("fsync-folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "fsync")

@@ -34,7 +34,7 @@ def dump(checkpoint: FileCheckpoint) -> None:
 
 
 def count(act: Act, state: Path) -> list[str]:
-    disk = FailingDisk()
+    disk = FailingDisk(takes=100)
     act(FileCheckpoint(state, disk=disk))
     return disk.calls
 
@@ -45,7 +45,7 @@ def swept(act: Act, folder: Path, *, first: bool, lasting: bool) -> list[str]:
     for nth in range(1, 1 + len(count(act, prepared(folder / "count", first=first)))):
         for number in ERRORS:
             state = prepared(folder / f"{nth}-{number}", first=first)
-            disk = FailingDisk(nth, number, lasting=lasting)
+            disk = FailingDisk(nth, number, lasting=lasting, takes=100)
             with pytest.raises(StoppedSafe, match=os.strerror(number)) as stopped:
                 act(FileCheckpoint(state, disk=disk))
             assert (stopped.value.code, stopped.value.changed, bool(stopped.value.next_step)) == (5, "nothing was changed", True)
