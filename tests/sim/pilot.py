@@ -118,7 +118,7 @@ class Plant:
 class SimSession(Session):
     """A session whose adapters are the simulated ones."""
 
-    def __init__(self, world: Universe, holder: Holder, policy: Policy, taps: Taps, plant: Plant, checkpoint: Checkpoint | None = None) -> None:
+    def __init__(self, world: Universe, holder: Holder, policy: Policy, taps: Taps, plant: Plant = Plant(), checkpoint: Checkpoint | None = None) -> None:
         super().__init__(Options(environ={}), Path("bennu.yaml"), world.settings, fleet.GROUP)
         found, box = systems(world, taps, holder.name, checkpoint)
         found = plant.systems(found)

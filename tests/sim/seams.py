@@ -17,16 +17,13 @@ from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.kubernetes import Kubernetes
 from bennu.ports.redis import RedisServer
 from bennu.ports.repository import RequestBox
+from tests.sim.effects import EFFECTS
 from tests.sim.memory_checkpoint import MemoryCheckpoint
 from tests.sim.memory_redis import MemoryCritical, Polled
 from tests.sim.memory_repository import MemoryRepository
 from tests.sim.memory_requests import MemoryRequestBox
 from tests.sim.universe import Universe
 
-EFFECTS = frozenset(
-    {"apply", "patch", "patch_status", "delete", "up", "down", "advance", "save", "save_dump", "post", "reply", "pause", "unpause", "fence", "make_master"}
-    | {"attach", "cut_clients", "write_probe", "kill_named", "authenticate_as", "replicate"}
-)
 READS = frozenset(
     {
         "version",
@@ -77,6 +74,7 @@ class Taps:
     crew: Callable[[int], Crew] = Crew
     reads: bool = False
     calls: list[str] = field(default_factory=list)
+    args: tuple[Any, ...] = ()  # of the call that is under way
 
 
 class Seam:
@@ -103,6 +101,7 @@ class Seam:
             with self._lock:
                 try:
                     self._taps.calls.append(name)
+                    self._taps.args = args
                     self._taps.before(name)
                     if effect:
                         self._universe.clients_write()
