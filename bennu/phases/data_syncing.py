@@ -180,7 +180,7 @@ class InitSync(FluxStep):
         return f"commit the redis-init-sync Job to {world.rotation.target.cluster}: REPLICAOF the mirror of {world.rotation.source.cluster}"
 
 
-class Follow(GateStep):
+class Follow(Step):
     """Where no Secret of the target's holds the password, no Job can show it: Bennu asks the target itself, over the connection that it has."""
 
     id = "data-syncing.follow"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from bennu.core.clusters import Colour
+from bennu.core.record import parse_all
 from bennu.core.states import State
+from tests.sim.fleet import GROUP
 from tests.sim.pilot import Pilot, entered, until
+from tests.sim.seams import Taps
 from tests.sim.universe import Kit, Universe
 
 TLS = Kit(weights=(10,), ledger="tls: {ca_secret: database/redis-ca}")
@@ -54,3 +57,19 @@ def test_without_a_secret_in_the_clusters_bennu_makes_the_target_follow_and_no_j
     assert pilot.resume().standing.state is State.TRAFFIC_CANARY
     assert not any("redis-init-sync" in path for one in world.remote.history[before:] for path in one.files)
     assert world.redis(Colour.GREEN).state.synced
+
+
+def test_a_target_that_bennu_itself_makes_follow_is_announced_first() -> None:
+    world = entered(State.DATA_SYNCING, Kit(weights=(10,), ledger="auth: {password: 'env:REDIS_PASSWORD'}"))
+    last: list[tuple[str, str]] = []
+
+    def before(call: str) -> None:
+        if call == "redis.green.replicate":
+            records = parse_all(world.remote.journals[str(GROUP)][-1].lines)
+            last.append((records[-1].kind, records[-1].step))
+
+    pilot = Pilot(world, taps=Taps(before=before))
+    pilot.watch = until(State.TRAFFIC_CANARY)
+    pilot.resume()
+    # By that push the lock was held a moment before.
+    assert last == [("intent", "data-syncing.follow")]
