@@ -10,11 +10,14 @@ from bennu.ports.provisioner import Order, Talk
 
 
 class MemoryProvisioner:
-    """Port ``Provisioner``. ``failures`` is how often ``up`` still fails half-way; ``made`` and ``destroyed`` let a test build and take down its world."""
+    """Port ``Provisioner``. ``failures`` is how often ``up`` still fails half-way; ``made`` and ``destroyed`` let a test build and take down its world; ``deeds`` are
+    what was done in truth, in order.
+    """
 
     def __init__(self) -> None:
         self.clusters: dict[Colour, Mapping[str, str]] = {}
         self.failures = 0
+        self.deeds: list[str] = []
         self.made: Callable[[Order], Mapping[str, str]] = lambda order: {"cluster": order.colour.cluster}
         self.destroyed: Callable[[Order], None] = lambda order: None
 
@@ -26,6 +29,7 @@ class MemoryProvisioner:
                 f"the provisioner's up for {order.colour.cluster} failed (exit 1)", changed="what the tool made so far is kept", next_step="bennu rotate resume"
             )
         if order.colour not in self.clusters:
+            self.deeds.append(f"made {order.colour}")
             self.clusters[order.colour] = dict(self.made(order))
         return dict(self.clusters[order.colour])
 
@@ -39,4 +43,5 @@ class MemoryProvisioner:
     def down(self, order: Order, talk: Talk) -> None:
         talk(f"destroying {order.colour.cluster}")
         if self.clusters.pop(order.colour, None) is not None:
+            self.deeds.append(f"destroyed {order.colour}")
             self.destroyed(order)

@@ -146,6 +146,7 @@ class MemoryRedis:
         self.paused_until = 0.0
         self.link_lost_at: float | None = None
         self.saved_at = 0
+        self.promotions = 0
         self.connections: list[Connection] = []
 
     @property
@@ -243,6 +244,7 @@ class MemoryRedis:
         if master == state.master:
             return
         if master is None:
+            self.promotions += 1
             self.state = replace(state, master=None, synced=False, replid=_fresh_id(), replid2=state.replid, second_offset=state.offset + 1)
             for replica in self.net.replicas_of(self):
                 replica.state = replace(replica.state, synced=False)

@@ -11,9 +11,9 @@ from bennu.core.clusters import Colour
 from bennu.core.states import Direction, State
 from bennu.errors import OperatorNeeded, RolledBack
 from tests.sim.controllers_node import PARKED
+from tests.sim.failpoints import left_behind
 from tests.sim.pilot import ANN, BOB, Pilot, asked, at_rest, during, entered
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_kills import left_behind
 from tests.sim.universe import Kit, Universe
 
 FAST = Kit(weights=(10,))

@@ -16,9 +16,9 @@ from bennu.errors import DependencyDown, GateRefused, OperatorNeeded, StoppedSaf
 from bennu.phases.kinds import CRONJOB, DEPLOYMENT, NODE, STATEFULSET
 from bennu.ports.kubernetes import Ref
 from tests.sim.controllers_node import PARKED
+from tests.sim.failpoints import left_behind
 from tests.sim.pilot import ANN, AUTO, BOB, Outcome, Pilot, during, entered, gone_on, universe
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_kills import left_behind
 from tests.sim.universe import Kit, Universe
 
 FAST = Kit(weights=(10,))

@@ -12,9 +12,9 @@ from bennu.core.clusters import Colour
 from bennu.core.states import State
 from bennu.engine.turns import Wishes
 from tests.sim.controllers_node import PARKED
+from tests.sim.failpoints import left_behind
 from tests.sim.pilot import ANN, AUTO, BOB, Outcome, Pilot, at_rest, entered, fresh_take
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_kills import left_behind
 from tests.sim.test_second_masters import FAST, promoted_behind_our_back, said
 from tests.sim.test_section_errors import locked
 from tests.sim.universe import Universe

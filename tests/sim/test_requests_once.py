@@ -13,9 +13,9 @@ from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
 from bennu.errors import Paused, RolledBack
+from tests.sim.failpoints import left_behind
 from tests.sim.pilot import AUTO, BOB, Outcome, Pilot, asked, at_rest, entered, fresh_take, gone_on
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_kills import left_behind
 from tests.sim.test_requests import replies, requests
 from tests.sim.universe import Kit, Universe
 

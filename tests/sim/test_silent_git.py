@@ -18,9 +18,9 @@ from bennu.engine.run import Engine
 from bennu.engine.turns import StopFlag, Wishes
 from bennu.errors import DependencyDown, Interrupted, LockLost, RolledBack
 from bennu.wiring import resumed
+from tests.sim.failpoints import following
 from tests.sim.pilot import AUTO, BOB, POLICY, Outcome, Pilot, asked, at_rest, during, entered, gone_on, until
 from tests.sim.seams import Taps
-from tests.sim.test_kills import following
 from tests.sim.test_requests import ask, replies, requests
 from tests.sim.universe import Kit, Universe
 

@@ -9,9 +9,9 @@ from bennu.core.states import State
 from bennu.errors import BennuError, DependencyDown, StoppedSafe
 from bennu.phases.kinds import CONFIGMAP, FLUX_RECONCILE, annotations_of
 from bennu.ports.kubernetes import Ref
+from tests.sim.failpoints import following
 from tests.sim.pilot import ANN, BOB, Outcome, Pilot, at_rest, entered, universe, until
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_kills import following
 from tests.sim.universe import Kit, Universe
 
 pytestmark = pytest.mark.deep  # minutes in all

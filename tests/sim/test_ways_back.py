@@ -9,9 +9,9 @@ from bennu.core.states import Direction, State
 from bennu.engine.turns import Wishes
 from bennu.errors import GateRefused, Paused, RolledBack, UsageError
 from bennu.ports.metrics import Client
+from tests.sim.failpoints import left_behind
 from tests.sim.pilot import ANN, AUTO, BOB, Pilot, asked, at_rest, entered, universe, until
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_kills import left_behind
 from tests.sim.universe import Kit, Universe
 
 BEFORE = [State.PROVISIONING, State.BOOTSTRAPPING, State.MESH_LINKING, State.DATA_SYNCING, State.TRAFFIC_CANARY]
