@@ -174,7 +174,7 @@ def main() -> int:
     try:
         here = StruckSession(wiring.session(wiring.Options(repo=Path.cwd(), no_input=True)), taps)
         standing = here.standing()
-        if standing.number >= orders.rotation and not standing.open:
+        if standing.number >= orders.rotation and standing.ended:
             return 6 if orders.back else 0  # the last record was written
         driving.driven(here, lambda stop: taps.steps.opening(opened(here, orders, stop)), Format.JSON, back=orders.back)
     except BennuError as error:

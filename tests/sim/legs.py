@@ -39,7 +39,7 @@ def went_back(pilot: Pilot) -> Outcome:
 
 def cleaned(pilot: Pilot) -> Outcome:
     """``cleanup`` of blue, and ``resume`` where that was begun."""
-    return pilot.resume(take_over=taking(pilot)) if pilot.session.standing().open else pilot.cleanup("blue")
+    return pilot.cleanup("blue") if pilot.session.standing().ended else pilot.resume(take_over=taking(pilot))
 
 
 def declared(pilot: Pilot) -> Outcome:
@@ -111,8 +111,8 @@ LEGS = (
     Leg("forward, with a snapshot", _with_a_snapshot, went_on, State.PROMOTED),
     Leg("forward, fence by manifest", lambda: _by_manifest(State.SWITCHOVER_LOCKED), went_on, State.PROMOTED),
     Leg("forward, password elsewhere", lambda: entered(State.DATA_SYNCING, HELD_ELSEWHERE), went_on, State.TRAFFIC_CANARY),
-    Leg("S6 given up", lambda: _refused(FAST), went_on, code=5),
-    Leg("S6 given up, fence by manifest", lambda: _refused(BY_MANIFEST), went_on, code=5),
+    Leg("S6 given up", lambda: _refused(FAST), went_on, code=5, anew=True),
+    Leg("S6 given up, fence by manifest", lambda: _refused(BY_MANIFEST), went_on, code=5, anew=True),
     Leg("rollback in the canary", _in_the_canary, went_back, code=6),
     Leg("rollback in S4", lambda: entered(State.DATA_SYNCING, FAST), went_back, code=6),
     Leg("reverse", lambda: entered(State.PROMOTED, FAST), went_back, code=6),

@@ -42,6 +42,7 @@ class Leg:
     end: State | None = None
     code: int = 0  # by which it ends
     gone: tuple[str, ...] = ()  # writes that were given up by name
+    anew: bool = False  # once the attempt was given up, going on is another one, with commits of its own
 
     def __str__(self) -> str:
         return self.name
@@ -132,7 +133,8 @@ def wrong(world: Universe, leg: Leg) -> list[str]:
     found = [f"seen: {words}" for words in world.violations]
     found += [f"lost: {key}" for key in world.lost() if key not in leg.gone][:5] if world.kit.redis else []
     found += differences(shape(world), reference.end)
-    return found + differences(deeds(world), deeds(reference.world))
+    done = deeds(world)
+    return found + differences(done | ({"commits": deeds(reference.world)["commits"]} if leg.anew else {}), deeds(reference.world))
 
 
 # Going on

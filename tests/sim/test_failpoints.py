@@ -81,12 +81,16 @@ def test_some_failpoints_end_as_if_nobody_had_died(leg: Leg) -> None:
 def test_every_effect_of_every_step_is_met_on_some_leg() -> None:
     ran: set[type[Step]] = set()
     called: set[str] = set()
+    effects, places = 0, 0
     for leg in LEGS:
         has_its_four(leg)
+        effects, places = effects + sum(call.is_effect for call in undisturbed(leg).recording.calls), places + len(points(leg))
         ran |= undisturbed(leg).recording.steps.ran
         called |= {call.name.split(".")[-1] for call in undisturbed(leg).recording.calls}
     assert {step.__name__ for step in concrete() - ran} == ELSEWHERE
     assert EFFECTS - called == UNCALLED
+    print(f"{len(LEGS)} legs, {effects} effects, {4 * effects} failpoints, {places} worlds, {3 * places} runs")
+    assert (effects > 500, places > 1000) == (True, True)
 
 
 def concrete() -> set[type[Step]]:
