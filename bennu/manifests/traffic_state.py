@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from bennu.manifests import yaml_edit, yaml_read
+from bennu.manifests.write_service import WriteService
 
 READ, WRITE, MASTER, MAINTENANCE = "REDIS_READ_HOST", "REDIS_WRITE_HOST", "IS_WRITE_MASTER", "MAINTENANCE_MODE"
+TERM = "bennu.io/term"  # how often the authority has moved
 _MAP = yaml_edit.Target("ConfigMap")
 
 
@@ -78,4 +81,18 @@ def edited(text: str, state: TrafficState, file: str, keys: Keys = SPECIFIED) ->
     values |= {keys.write: state.write_host} if state.write_host is not None else {}
     for key, value in values.items():
         text = yaml_edit.set_value(text, _MAP, ("data", key), value, file)
+    return text
+
+
+def term(text: str, file: str) -> int:
+    """The term that the ConfigMap says; 0 where it says none, or something else than a number."""
+    said = yaml_read.text_of(yaml_read.mapping(yaml_read.single(text, "ConfigMap", file), ("metadata", "annotations"), file).get(TERM, ""))
+    return int(said) if re.fullmatch("[0-9]{1,15}", said) else 0
+
+
+def with_term(text: str, number: int, which: WriteService | None, file: str) -> str:
+    """The file with that term on the ConfigMap, and on what moves the write Service where there is one."""
+    targets = [_MAP] if which is None else [_MAP, yaml_edit.Target(which.kind, which.name, which.namespace)]
+    for target in targets:
+        text = yaml_edit.set_value(text, target, ("metadata", "annotations", TERM), str(number), file)
     return text

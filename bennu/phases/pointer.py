@@ -16,7 +16,7 @@ from bennu.core.clusters import Colour
 from bennu.core.switchover import RELEASED
 from bennu.errors import DependencyDown, LockLost
 from bennu.manifests import traffic_state, tree, write_service
-from bennu.phases import warm_directory
+from bennu.phases import authority_term, warm_directory
 from bennu.phases.base import World
 from bennu.phases.gone import silent
 from bennu.phases.kinds import CONFIGMAP, EPOCH, FLUX_RECONCILE, annotations_of, ref_of
@@ -153,7 +153,9 @@ class Pointers:
     def _ours(self, colour: Colour, ref: Ref) -> Json:
         """The live object, where no later epoch stands on it. Raises LockLost."""
         live = self._live(colour, ref)
-        theirs = int(annotations_of(live).get(EPOCH, "0"))
+        said = annotations_of(live).get(EPOCH, "")
+        # Anything else was written by hand: no holder's epoch, and written over.
+        theirs = int(said) if said.isascii() and said.isdigit() else 0
         if theirs > self._world.epoch:
             raise LockLost(f"the pointer of {colour.cluster} carries epoch {theirs}, ours is {self._world.epoch}", next_step="bennu rotate status")
         return live
@@ -210,8 +212,8 @@ def desired(world: World, master: Colour, *, maintenance: bool = False) -> dict[
 
 
 def edited(world: World, colour: Colour, master: Colour, text: str, path: str) -> str:
-    """traffic-state.yaml of *colour* when *master* has the authority."""
-    return warm_directory.pointer_text(world, colour, master, text, path)
+    """traffic-state.yaml of *colour* when *master* has the authority, in the term that this begins."""
+    return authority_term.stamped(world, master, warm_directory.pointer_text(world, colour, master, text, path), path)
 
 
 def sets_maintenance(world: World) -> bool:

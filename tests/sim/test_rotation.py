@@ -14,12 +14,12 @@ from bennu.core.record import Kind
 from bennu.core.states import State
 from bennu.engine.turns import Wishes
 from bennu.errors import Paused, RolledBack
-from bennu.manifests.traffic_state import Keys
+from bennu.manifests.traffic_state import TERM, Keys
 from bennu.ports.metrics import Traffic
 from tests.sim import fleet
 from tests.sim.pilot import ANN, AUTO, BOB, Pilot, at_rest, entered, fresh_take, universe
 from tests.sim.seams import Taps
-from tests.sim.universe import Kit
+from tests.sim.universe import Kit, Universe
 
 STATES = [state for state in State if state is not State.IDLE_STABLE]
 
@@ -68,11 +68,17 @@ def test_git_names_the_target_only_once_the_servers_do() -> None:
 
 def test_three_rotations_come_back_to_where_they_began() -> None:
     world = universe()
-    before = {path: sorted(text.splitlines()) for path, text in world.tree.items()}
+    before = unstamped(world)
     for colour in (Colour.GREEN, Colour.RED, Colour.BLUE):
         assert Pilot(world).start().error is None
         at_rest(world, colour)
-    assert {path: sorted(text.splitlines()) for path, text in world.tree.items()} == before
+    assert unstamped(world) == before
+    assert 'bennu.io/term: "3"' in world.tree["clusters/prod/us-east-1/cluster-blue/traffic-state.yaml"]
+
+
+def unstamped(world: Universe) -> dict[str, list[str]]:
+    """Every file's lines, sorted, without the term of the authority."""
+    return {path: sorted(re.sub(rf", annotations: {{{TERM}: \"\d+\"}}", "", text).splitlines()) for path, text in world.tree.items()}
 
 
 def test_without_redis_nothing_is_synchronised_and_the_pointer_is_handed_over_alone() -> None:

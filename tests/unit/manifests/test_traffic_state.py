@@ -9,6 +9,7 @@ import pytest
 from bennu.errors import ConfigError
 from bennu.manifests import traffic_state
 from bennu.manifests.traffic_state import Keys, TrafficState, hot, warm
+from bennu.manifests.write_service import WriteService
 from tests.unit.manifests.texts import changed
 
 FILE = """\
@@ -109,3 +110,16 @@ def test_keys_of_the_users_own_are_read_and_written_and_the_specifications_are_n
     assert traffic_state.parse(moved, "f", keys) == warm("redis", "database", mirror="redis-cluster-green")
     assert not any(name in moved for name in ("REDIS_", "IS_WRITE", "MAINTENANCE"))
     assert traffic_state.edited(moved, hot("redis", "database"), "f", keys) == text
+
+
+@pytest.mark.parametrize(
+    ("annotations", "told"), [("", 0), ('{bennu.io/term: "7"}', 7), ("{bennu.io/term: 7}", 7), ('{bennu.io/term: "-1"}', 0), ("{bennu.io/term: x}", 0)]
+)
+def test_the_term_is_read_and_written_on_every_object_that_flips(annotations: str, told: int) -> None:
+    text = FILE.replace("  namespace: payments\n", f"  namespace: payments\n  annotations: {annotations}\n") if annotations else FILE
+    assert traffic_state.term(text, "f") == told
+    service = "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: redis-write\n  namespace: database\nspec:\n  type: ExternalName\n  externalName: a.b.svc.cluster.local\n"
+    written = traffic_state.with_term(text + service, told + 1, WriteService("database", "redis-write", "externalname"), "f")
+    assert traffic_state.term(written, "f") == told + 1
+    assert written.count(f'bennu.io/term: "{told + 1}"') + written.count(f"bennu.io/term: '{told + 1}'") == 2
+    assert traffic_state.with_term(text, told + 1, None, "f").count("bennu.io/term") == 1
