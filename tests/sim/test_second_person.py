@@ -156,3 +156,18 @@ def test_a_kept_source_waits_for_nobody_and_its_cleanup_is_not_its_starters() ->
     assert "'bennu rotate cleanup" in refused.value.next_step
     assert Pilot(world, BOB).cleanup("blue").error is None
     at_rest(world, Colour.GREEN)
+
+
+def test_a_run_that_got_past_the_door_with_its_starters_word_waits_all_the_same() -> None:
+    world = requiring("promote")
+    pilot = Pilot(world)
+    asking(pilot, "promote", "carol@three")
+    asks = pilot.watch
+
+    def watch(engine: Engine, progress: Progress) -> None:
+        engine.wishes = AUTO
+        asks(engine, progress)
+
+    pilot.watch = watch
+    assert pilot.start(Wishes()).error is None
+    assert said(world) == ("carol@three", "")
