@@ -162,8 +162,9 @@ def opened(here: StruckSession, orders: Orders, stop: StopFlag) -> AbstractConte
         rotation = here.proposed("", (), only_fresh=True)
         here.preflight(rotation)
         return wiring.started(here, rotation, wishes, stop)
-    over = standing.lock.id if standing.lock is not None and standing.lock.holder != here.journal.holder.name else ""
-    return wiring.resumed(here, wishes, stop, take_over=over)
+    lock, me = standing.lock, here.journal.holder
+    over = lock.id if lock is not None and (lock.holder, lock.machine) != (me.name, me.machine) else ""
+    return wiring.resumed(here, wishes, stop, over=wiring.Over(over, force=True))  # the test has seen it die
 
 
 def main() -> int:
@@ -176,7 +177,7 @@ def main() -> int:
         standing = here.standing()
         if standing.number >= orders.rotation and standing.ended:
             return 6 if orders.back else 0  # the last record was written
-        driving.driven(here, lambda stop: taps.steps.opening(opened(here, orders, stop)), Format.JSON, back=orders.back)
+        driving.driven(here, lambda stop: taps.steps.opening(opened(here, orders, stop)), Format.JSON, way=driving.back if orders.back else driving.forward)
     except BennuError as error:
         streams.settle()
         sys.stderr.write(told(error))

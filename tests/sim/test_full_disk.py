@@ -17,9 +17,9 @@ from bennu.engine.progress import Mark
 from bennu.errors import StoppedSafe
 from tests.contract.checkpoint.failing import ERRORS, FailingDisk
 from tests.sim import fleet
+from tests.sim.failpoints import following, left_behind
 from tests.sim.pilot import ANN, Outcome, Pilot, at_rest, entered, universe, until
 from tests.sim.seams import Killed
-from tests.sim.test_kills import following, left_behind
 from tests.sim.universe import Kit, Universe
 
 KIT = Kit(weights=(10,))

@@ -12,9 +12,9 @@ from bennu.core.states import State
 from bennu.core.status import GroupStatus
 from bennu.engine.progress import Mark
 from tests.sim.effects import EFFECTS
+from tests.sim.failpoints import left_behind
 from tests.sim.pilot import BOB, Outcome, Pilot, entered, universe, until
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_kills import left_behind
 from tests.sim.universe import Kit, Universe
 
 FAST = Kit(weights=(10,), active_only=False)

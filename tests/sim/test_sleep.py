@@ -12,9 +12,9 @@ from bennu.core.states import State
 from bennu.engine.turns import Wishes
 from bennu.errors import BennuError, LockLost
 from tests.sim.effects import EFFECTS
+from tests.sim.failpoints import following
 from tests.sim.pilot import ANN, BOB, Outcome, Pilot, at_rest, entered, fresh_take, until
 from tests.sim.seams import Killed, Taps
-from tests.sim.test_kills import following
 from tests.sim.universe import Kit, Universe
 
 FAST = Kit(weights=(10,))
