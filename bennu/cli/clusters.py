@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bennu.cli.common import ConfigOption, GroupOption, RepoOption, session
 from bennu.cli.output import Format, OutputOption, shown
-from bennu.core.status import ClusterView
+from bennu.core.status import ClusterView, Survey, from_clone
 from bennu.errors import GateRefused, UsageError
+
+if TYPE_CHECKING:
+    from bennu.wiring import Session
 
 app = typer.Typer(help="The clusters of a group.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -21,7 +24,7 @@ def list_(repo: RepoOption = None, config: ConfigOption = None, group: GroupOpti
 
     Example:  bennu clusters list -o json
     """
-    views = session(repo, config, group).status().survey.clusters
+    views = _surveyed(session(repo, config, group)).clusters
     sys.stdout.write("".join(_line(view) for view in views) if output is Format.TEXT else shown(views, output))
 
 
@@ -38,7 +41,7 @@ def show(
     Example:  bennu clusters show blue
     """
     here = session(repo, config, group)
-    view = _of(here.status().survey.clusters, colour)
+    view = _of(_surveyed(here).clusters, colour)
     outputs = here.world(here.idle()).outputs(view.colour)
     if output is not Format.TEXT:
         sys.stdout.write(shown({"cluster": view, "config": outputs}, output))
@@ -52,7 +55,7 @@ def health(repo: RepoOption = None, config: ConfigOption = None, group: GroupOpt
 
     Example:  bennu clusters health
     """
-    survey = session(repo, config, group).status().survey
+    survey = _surveyed(session(repo, config, group))
     if output is Format.TEXT:
         lines = [_line(view) for view in survey.clusters]
         lines += [f"{arrow:<34} {answer:<8} {reason}\n" for arrow, answer, reason in survey.links]
@@ -62,6 +65,14 @@ def health(repo: RepoOption = None, config: ConfigOption = None, group: GroupOpt
         sys.stdout.write(shown(survey, output))
     if survey.problems or any(answer != "open" for _, answer, _ in survey.links):
         raise GateRefused("not everything is healthy", next_step="the lines above say what")
+
+
+def _surveyed(here: Session) -> Survey:
+    """What is so now; where Git does not answer, how old its part of it is goes to stderr."""
+    status = here.status()
+    if words := from_clone(status):
+        sys.stderr.write(f"bennu: what Git says is {words}\n")
+    return status.survey
 
 
 def _of(views: tuple[ClusterView, ...], colour: str) -> ClusterView:

@@ -14,7 +14,7 @@ from bennu.core.outlook import Outlook
 from bennu.core.record import Record
 from bennu.core.standing import Span
 from bennu.core.states import State, Status
-from bennu.core.status import ClusterView, GroupStatus, lasted, on_interrupt, rollback_costs, writers
+from bennu.core.status import ClusterView, GroupStatus, from_clone, lasted, on_interrupt, rollback_costs, writers
 from bennu.core.verdict import Answer
 
 _COLOURS = {"red": "red", "blue": "blue", "green": "green"}
@@ -70,9 +70,8 @@ def _first(status: GroupStatus) -> RenderableType:
         table.add_row("last intent", f"{status.intent.step}  {_ago(status.ages.intent)} ago by {status.intent.by}, {open_}")
     for problem in status.survey.problems:
         table.add_row("no answer", Text(problem, style="red"))
-    if status.stale:
-        since = f"{status.fresh_at[:19]}, {_ago(status.ages.clone)} old" if status.fresh_at else "never fetched"
-        table.add_row("from clone", Text(f"{since}: {status.stale}", style="red"))
+    if words := from_clone(status):
+        table.add_row("from clone", Text(words, style="red"))
     return table
 
 

@@ -199,6 +199,18 @@ def _ago(seconds: float | None) -> str:
     return "?" if seconds is None else lasted(seconds)
 
 
+def from_clone(status: GroupStatus) -> str:
+    """How old what is shown of Git is, and why; empty where the remote has just answered."""
+    if not status.stale:
+        return ""
+    try:
+        age = (datetime.fromisoformat(status.now) - datetime.fromisoformat(status.fresh_at)).total_seconds()
+    except ValueError:
+        return f"never fetched: {status.stale}"
+    count, unit = next((age / size, unit) for size, unit in ((86400, "days"), (3600, "h"), (60, "min"), (1, "s")) if age >= size or size == 1)
+    return f"{max(count, 0):.0f} {unit} old (fetched {status.fresh_at[:19]}): {status.stale}"
+
+
 def writers(survey: Survey) -> str:
     """Who can write now: from Redis, not from the pointer."""
     known = [view for view in survey.clusters if view.redis_master is not None]
