@@ -15,6 +15,7 @@ from bennu.adapters.requests_box import GitRequestBox
 from bennu.errors import ConfigError, DependencyDown, GateRefused
 from bennu.lab.shared import git_http
 from bennu.ports.repository import Change, Edit
+from tests.contract.git.cutting import cutting
 from tests.contract.git.grounds import GROUP, record
 from tests.contract.git.remotes import PASSWORD, SEED, STATE, Bare, Served, git, repository
 from tests.contract.redis.servers import until
@@ -150,6 +151,23 @@ def test_a_connection_cut_before_the_host_took_the_push_is_no_refusal(bare: Bare
     assert bare.tip(f"refs/notes/bennu/{GROUP}") == tip
     laptop.advance(GROUP, tip, (record(),), EDIT)
     assert bare.count("refs/heads/main") == 2
+
+
+# Where the connection had been used before, curl asks once more by itself, and the host refuses what it has done already.
+@pytest.mark.parametrize("times", [1, 9])
+def test_an_answer_that_is_cut_off_after_the_host_did_the_push_is_looked_up_and_not_repeated(server: Served, tmp_path: Path, times: int) -> None:
+    with cutting(server.port) as proxy:
+        laptop = repository(tmp_path / "laptop", f"http://127.0.0.1:{proxy.port}/fleet.git")
+        tip = laptop.advance(GROUP, "", (record("one"),)).tip
+        proxy.left = times
+        reached = laptop.advance(GROUP, tip, (record("two"),), EDIT)
+        proxy.left = 0
+        assert proxy.cut >= 1
+        bare = bare_of(server)
+        assert (bare.tip(), bare.tip(f"refs/notes/bennu/{GROUP}")) == (reached.commit, reached.tip)
+        laptop.advance(GROUP, reached.tip, (record("three"),))
+        assert [one.step for one in laptop.journal(GROUP).records] == ["one", "two", "three"]
+        assert bare.count("refs/heads/main") == 2
 
 
 def test_a_host_without_atomic_pushes_is_refused_by_name(bare: Bare, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from bennu.core.record import Kind
+from bennu.core.states import State
 from bennu.engine.journal import Entry, Holder, Journal
-from bennu.errors import DependencyDown, LockLost
+from bennu.errors import NOTHING, DependencyDown, GateRefused, LockLost, StoppedSafe
 from bennu.ports.repository import Change, Edit
 from tests.contract.git.grounds import GROUP, Ground
 from tests.sim.memory_checkpoint import MemoryCheckpoint, MemoryDisk
@@ -82,3 +83,26 @@ def test_who_took_the_lock_meanwhile_keeps_it(place: Ground) -> None:
     with pytest.raises(LockLost):
         mine.append(Entry(Kind.HEARTBEAT))
     assert place.commits() == before
+
+
+def test_a_push_that_the_hosts_rules_reject_says_what_stands_by_when_it_comes(place: Ground) -> None:
+    place.refuse("GL-1: protected")
+    with pytest.raises(GateRefused, match=r"rejected by the host's rules: .*GL-1: protected") as first:
+        journal(place).append(Entry(Kind.LOCK))
+    assert (first.value.code, first.value.changed) == (3, NOTHING)
+    place.refuse("")
+    mine = begun(place)
+    mine.rotation = "prod-us-east-1-1"
+    mine.append(Entry(Kind.BEGIN, data={"source": "blue", "target": "green"}, state=State.PROVISIONING))
+    place.refuse("GL-1: protected")
+    with pytest.raises(GateRefused, match="GL-1: protected") as early:
+        mine.append(STEP, change=EDIT)
+    assert (early.value.code, early.value.changed) == (3, "nothing but the journal, in which the rotation is open")
+    place.refuse("")
+    mine.append(Entry(Kind.DONE, step="provisioning.directory"))
+    place.refuse("GL-1: protected")
+    with pytest.raises(StoppedSafe, match="GL-1: protected") as late:
+        mine.append(STEP, change=EDIT)
+    assert late.value.code == 5
+    assert "PROVISIONING" in late.value.changed
+    assert "bennu rotate resume" in late.value.next_step
