@@ -70,7 +70,7 @@ class GitRepository:
         self._look_again()
         self._rewritten = frozenset(_REJECTED.findall(ran.err))
         if _BRANCH in self._rewritten:
-            raise self._rewrote(_BRANCH, f"refs/heads/{self.branch}")
+            raise self._behind(self._clone.reader.id(_BRANCH))
         if not ran.ok and not self._rewritten:
             if "couldn't find remote ref" in ran.err:
                 raise ConfigError(f"the remote has no branch {self.branch}", file="bennu.yaml", next_step="check repository.branch and repository.remote")
@@ -125,7 +125,9 @@ class GitRepository:
             return Journal("", ())
         if tip not in self._journals:
             out = self._clone.checked("log", *PLAIN_LOG, "--first-parent", "--reverse", "--format=%b%x00", tip)
-            self._journals = {tip: Journal(tip, tuple(record for part in out.split("\x00") for record in parse_all(part)))}
+            records = tuple(record for part in out.split("\x00") for record in parse_all(part))
+            self._anchored(tip)
+            self._journals = {tip: Journal(tip, records)}
         return self._journals[tip]
 
     def claims(self, *, limit_s: float | None = None) -> Mapping[str, Claimed]:
@@ -260,11 +262,29 @@ class GitRepository:
             )
 
     def _rewrote(self, ours: str, theirs: str) -> DurableStateError:
-        before, after = self._clone.reader.id(ours), (self._listed(theirs) or {}).get(theirs, "")
+        return self._cut_off(self._clone.reader.id(ours), theirs, f"mv {self._clone.path} away")
+
+    def _cut_off(self, before: str, theirs: str, accept: str) -> DurableStateError:
+        """*theirs* lacks *before*; *accept* is what to do where that is meant. Bennu itself never decides which history counts."""
+        after = (self._listed(theirs) or {}).get(theirs, "")
         return DurableStateError(
-            f"{theirs} was rewritten at the remote: {before[:12]} is no longer part of it (now {after[:12] or 'unknown'})",
-            next_step="find out who force-pushed; Bennu goes on only from a history that contains what it has seen",
+            f"{theirs} was rewritten at the remote: it was at {before}, which is no longer part of it, and is at {after or 'an unknown commit'}",
+            next_step=f"find out who force-pushed, and compare both. If the old one is right: 'git push --force <remote> {before}:{theirs}' from a clone that has it "
+            f"(such as {self._clone.path}). If the new one is: {accept}, and see that Git and the clusters agree. Then 'bennu rotate resume'",
         )
+
+    def _anchored(self, tip: str) -> None:
+        """The commit that the journal's last record was noted on is in the clone: a branch that was rewritten lacks it, also for a laptop that never saw it. Raises DurableStateError."""
+        reader = self._clone.reader
+        parent = next((line[7:].decode() for line in reader.object(tip, "commit").split(b"\n\n", 1)[0].split(b"\n") if line.startswith(b"parent ")), "")
+        before = reader.entries(reader.tree_of(parent)) if parent else {}
+        notes = reader.entries(reader.tree_of(tip))
+        for name in [name for name, entry in notes.items() if before.get(name) != entry] or notes:
+            if reader.find(name) is None and (self.fetch().problem or reader.find(name) is None):
+                raise self._behind(name)
+
+    def _behind(self, commit: str) -> DurableStateError:
+        return self._cut_off(commit, f"refs/heads/{self.branch}", f"make it contain the old one ('git merge -s ours {commit[:12]}'), push that")
 
     def _moved_on(self, base: str, change: Change | None) -> None:
         freshness = self.fetch()

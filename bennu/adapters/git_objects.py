@@ -15,7 +15,7 @@ from bennu.adapters.git_clone import Clone
 from bennu.adapters.git_process import last_words
 from bennu.adapters.git_reader import FOLDER, Entry
 from bennu.adapters.git_signing import Signing
-from bennu.core.record import Record, rendered
+from bennu.core.record import Kind, Record, rendered
 from bennu.errors import BennuError, GateRefused, StoppedSafe, UsageError
 from bennu.ports.repository import Change, Edit
 
@@ -50,11 +50,12 @@ class Pen:
         return self._made(tree, parent, change.message, signed=self._signing.commits)
 
     def note(self, seen: str, on: str, records: Sequence[Record]) -> str:
-        """A notes commit after *seen* (empty: the first) that appends *records* to the note of commit *on*; its id."""
+        """A notes commit after *seen* (empty: the first) that appends *records* to the note of commit *on*; its id. A heartbeat is in the chain alone: nobody reads a night of them."""
         reader, lines = self._clone.reader, rendered(records)
         entries = reader.entries(reader.tree_of(seen)) if seen else {}
-        before = reader.object(entries[on].id, "blob") if on in entries else b""
-        entries[on] = Entry(_FILE, self._add("blob", before + lines.encode()))
+        if shown := rendered(one for one in records if one.kind is not Kind.HEARTBEAT):
+            before = reader.object(entries[on].id, "blob") if on in entries else b""
+            entries[on] = Entry(_FILE, self._add("blob", before + shown.encode()))
         first = records[0]
         subject = f"{first.rotation or 'bennu'}: {first.kind} {first.step or first.state}"[:72]
         return self._made(self._add("tree", _rendered(entries)), seen, f"{subject}\n\n{lines}", signed=self._signing.notes)

@@ -226,3 +226,29 @@ def test_a_daemon_that_a_command_leaves_behind_is_not_waited_for(tmp_path: Path)
     ran = finished(tmp_path / "left.git", ("-c", f"alias.leave=!setsid sleep 600 & echo $! > {pidfile}", "leave"), {}, limit_s=60)
     os.kill(int(pidfile.read_text()), signal.SIGKILL)
     assert ran.ok
+
+
+def test_a_branch_that_was_rewritten_is_found_by_a_laptop_that_never_saw_the_old_one(laptop: Watched, bare: Bare, tmp_path: Path) -> None:
+    tip = laptop.advance(GROUP, "", (record(),), Change((Edit(STATE, "ours\n"),), "Edit\n"))
+    bare.commit("Another beginning", {"README.md": b"all new\n"}, onto="")
+    fresh = repository(tmp_path / "another", str(bare.path))
+    fresh.fetch()
+    with pytest.raises(DurableStateError, match="refs/heads/main was rewritten") as found:
+        fresh.journal(GROUP)
+    assert found.value.code == 9
+    assert {tip.commit, bare.tip()} <= set(found.value.message.replace(",", "").split())
+    assert f"git push --force <remote> {tip.commit}:refs/heads/main" in found.value.next_step
+    assert "git merge -s ours" in found.value.next_step
+    with pytest.raises(DurableStateError, match="refs/heads/main was rewritten") as seen:
+        laptop.fetch()
+    assert (seen.value.message, seen.value.next_step.replace("laptop", "another")) == (found.value.message, found.value.next_step)
+    # Somebody decides for the new one, in the way that was said.
+    tree = git(bare.path, "rev-parse", "main^{tree}").strip()
+    both = git(
+        bare.path, "-c", "user.name=x", "-c", "user.email=x@y", "commit-tree", tree, "-p", bare.tip(), "-p", tip.commit, "-m", "Keep the new one"
+    ).strip()
+    git(bare.path, "update-ref", "refs/heads/main", both)
+    for one in (laptop, repository(tmp_path / "third", str(bare.path))):
+        one.fetch()
+        assert len(one.journal(GROUP).records) == 1
+        assert one.read("README.md") == "all new\n"

@@ -13,6 +13,7 @@ import pytest
 
 from bennu.adapters.git import GitRepository, Remote
 from bennu.adapters.requests_box import GitRequestBox
+from bennu.core.record import Kind
 from bennu.errors import GateRefused, StoppedSafe, UsageError
 from bennu.ports.repository import Change, Edit, Request
 from tests.contract.git.grounds import GROUP, record
@@ -99,6 +100,12 @@ def test_the_journal_is_read_beside_the_commits_by_plain_git(laptop: Watched, ba
     shown = git(bare.path, "log", "--notes=bennu/prod/us-east-1", "--max-count=1")
     assert '"step":"a-step"' in shown
     assert '"step":"second-step"' in shown
+    # A holder that waits for a night is in the journal, and not in everybody's log.
+    laptop.advance(GROUP, laptop.journal(GROUP).tip, (record("", kind=Kind.HEARTBEAT),))
+    assert git(bare.path, "log", "--notes=bennu/prod/us-east-1", "--max-count=1") == shown
+    elsewhere = repository(laptop.clone.path.parents[2] / "elsewhere", str(bare.path))
+    elsewhere.fetch()
+    assert [one.kind for one in elsewhere.journal(GROUP).records] == [Kind.DONE, Kind.DONE, Kind.HEARTBEAT]
     git(bare.path, "fsck", "--strict", "--no-dangling")
 
 
