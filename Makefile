@@ -9,7 +9,7 @@ WORKERS ?= 2
 RT ?= --rt
 RESULTS = benchmarks/results
 
-.PHONY: demo test sim lint install clean benchmarks chaos
+.PHONY: demo test sim long lint install clean benchmarks chaos
 
 demo: $(STAMP)
 	$(BIN)/bennu lab demo
@@ -28,6 +28,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Every failpoint, every failing call, every seam of a sleep, every damaged input: an hour or more.
+long: $(STAMP)
+	$(BIN)/python -m pytest -m long -n $(WORKERS) --dist worksteal
 
 # About half an hour, with the machine to itself.
 benchmarks: $(STAMP)

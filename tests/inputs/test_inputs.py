@@ -76,7 +76,7 @@ def test_a_damaged_input_is_read_or_refused_in_words(what: str, tmp_path: Path) 
     assert found.total() - found["read"] > 50
 
 
-@pytest.mark.deep
+@pytest.mark.long
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("what", INPUTS)

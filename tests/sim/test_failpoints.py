@@ -100,7 +100,7 @@ def concrete() -> set[type[Step]]:
     return {one for one in found if not any(other is not one and issubclass(other, one) for other in found) or "id" in vars(one)}
 
 
-@pytest.mark.deep
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("leg", LEGS, ids=str)
 @pytest.mark.parametrize("how", How)  # the one that varies first: a leg is recorded once for all three

@@ -103,7 +103,8 @@ def test_a_call_that_fails_stops_safely_or_is_done_without(state: State, tmp_pat
     swept(state, chosen[state.number % 2 :: 2], tmp_path)
 
 
-@pytest.mark.deep
+@pytest.mark.long
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("state", STATES)
 def test_every_call_that_fails_stops_safely_or_is_done_without(state: State, tmp_path: Path) -> None:
     calls = calls_of(state, tmp_path / "count")

@@ -104,7 +104,8 @@ def slept_through(state: State, kit: Kit, every: int = 1) -> None:
     assert not broken, "\n".join([f"{len(broken)} of {len(found)}", *broken])
 
 
-@pytest.mark.deep
+@pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("state", "kit"), [*((state, FAST) for state in STATES), (State.SWITCHOVER_LOCKED, OUTSIDE)])
 def test_a_laptop_may_sleep_for_an_hour_at_any_seam(state: State, kit: Kit) -> None:
     slept_through(state, kit)
@@ -138,7 +139,8 @@ def stolen_at(state: State, kit: Kit, every: int = 1) -> None:
     assert not broken, "\n".join([f"{len(broken)} of {len(found)}", *broken])
 
 
-@pytest.mark.deep
+@pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("state", "kit"), [*((state, FAST) for state in STATES), (State.SWITCHOVER_LOCKED, OUTSIDE)])
 def test_whoever_was_overtaken_in_the_sleep_changes_nothing_at_any_seam(state: State, kit: Kit) -> None:
     stolen_at(state, kit)

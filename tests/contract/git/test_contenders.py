@@ -164,7 +164,7 @@ def test_of_eight_processes_with_clones_of_their_own_exactly_one_takes_the_lock_
     assert _processes_contend(server, tmp_path, 8, 10).pushes >= 8 * 10
 
 
-@pytest.mark.deep
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_of_twenty_processes_exactly_one_takes_the_lock_in_each_of_a_hundred_rounds(server: Served, tmp_path: Path) -> None:
     found = _processes_contend(server, tmp_path, 20, 100)
