@@ -31,7 +31,7 @@ WRITES: dict[type, frozenset[str]] = {
 READS: dict[type, frozenset[str]] = {
     Certificates: frozenset({"not_after", "fingerprints"}),
     Checkpoint: frozenset({"load", "sighted", "machine", "room"}),
-    Clock: frozenset({"wall", "boot"}),
+    Clock: frozenset({"wall", "boot", "lapsed"}),
     Dns: frozenset({"ask"}),
     Kubernetes: frozenset({"context", "endpoint", "credential_expiry", "uid", "version", "serves", "get", "list", "can", "watch"}),
     Metrics: frozenset({"traffic", "gateway_alive", "ingress_rps", "ingress_clients"}),

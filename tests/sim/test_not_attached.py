@@ -155,11 +155,15 @@ def test_what_changed_since_it_was_shown_is_shown_again_before_it_is_given_up() 
 @pytest.mark.parametrize("wishes", [AUTO, GIVEN_UP])
 def test_a_disk_that_keeps_nothing_lets_nothing_be_given_up(wishes: Wishes) -> None:
     world, _ = with_stray_writes()
-    world.disk(BOB.name).full = True
     if wishes is AUTO:
         # Not what was shown any more, so that it is to be kept anew.
         world.servers[Colour.BLUE].crash()
-    outcome = Pilot(world, BOB).resume(wishes)
+
+    def fill(call: str) -> None:
+        if call == "repository.advance":  # the lock's: before that, a full disk stops him at once
+            world.disk(BOB.name).full = True
+
+    outcome = Pilot(world, BOB, taps=Taps(after=fill)).resume(wishes)
     assert outcome.code == 7, outcome
     assert "No space left" in str(outcome.error) + said(outcome).changed
     assert STRAY in world.servers[Colour.BLUE].state.keys

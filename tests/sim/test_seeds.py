@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.sim.seeds.__main__ import batch, complaint
@@ -21,7 +23,12 @@ def test_a_hundred_seeded_stories_come_to_rest_without_a_violation(number: int) 
 def test_the_same_seed_tells_the_same_story() -> None:
     for seed in (3, 17):
         first, second = Play(story(seed)).told(), Play(story(seed)).told()
-        assert (first.trace, first.codes, first.log) == (second.trace, second.codes, second.log)
+        assert (first.trace, first.codes, *map(_nameless, first.log)) == (second.trace, second.codes, *map(_nameless, second.log))
+
+
+def _nameless(line: str) -> str:
+    """Without the ids of locks, which are drawn by nobody's seed."""
+    return re.sub(r"\b[0-9a-f]{16}\b", "<lock>", line)
 
 
 def test_a_violation_says_seed_commit_and_how_to_see_it_again() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bennu.adapters.checkpoint import FileCheckpoint
 from bennu.adapters.git import GitRepository, Remote
-from bennu.errors import BennuError, StoppedSafe
+from bennu.errors import StoppedSafe
 from bennu.ports.checkpoint import Copy
 from tests.contract.checkpoint.failing import ERRORS, FailingDisk
 from tests.contract.checkpoint.test_checkpoint import GROUP, file_of, records
@@ -121,12 +121,13 @@ def test_a_clone_that_cannot_be_locked_stops_with_5(tmp_path: Path) -> None:
     held = repository.clone.path / "bennu-writing"
     held.unlink()
     held.mkdir()
-    with pytest.raises(StoppedSafe, match="cannot be locked: Is a directory"):
-        repository.fetch()
+    cause = repository.fetch().cause
+    assert isinstance(cause, StoppedSafe)
+    assert "Is a directory" in cause.message
 
 
 def test_words_have_their_code(tmp_path: Path) -> None:
     (tmp_path / "repos").touch()
-    with pytest.raises(BennuError) as stopped:
-        GitRepository(tmp_path, Remote(str(tmp_path / "nowhere"))).fetch()
-    assert stopped.value.code == 5
+    cause = GitRepository(tmp_path, Remote(str(tmp_path / "nowhere"))).fetch().cause
+    assert cause is not None
+    assert cause.code == 5

@@ -20,6 +20,7 @@ from bennu.core.states import Direction
 from bennu.errors import SplitBrainError
 from bennu.manifests.traffic_state import Keys
 from bennu.phases.base import Rotation, Systems, World
+from bennu.phases.crew import Crew
 from bennu.phases.single_master import MasterWatch, masters
 from bennu.ports.redis import RedisServer
 from tests.contract.redis.servers import RealHands, parking, program, until
@@ -98,6 +99,7 @@ def _world(servers: dict[Colour, RedisOverSocket]) -> World:
 
 @dataclass(frozen=True)
 class _Bare:
+    crew: object = Crew
     redis: object = None
     clock: object = None
 

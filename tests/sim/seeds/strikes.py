@@ -85,7 +85,8 @@ class Life:
             self._lost(call, "it is silent")
 
     def _after(self, call: str) -> None:
-        if call.endswith(_MOVES) and not judge.intended(self.world):
+        # What was on its way when the machine fell asleep is done when it wakes, whoever leads by then: nobody can call it back.
+        if call.endswith(_MOVES) and not {"frozen", "asleep"} & set(self.met) and not judge.intended(self.world):
             self.found.append(f"{call} without an intent in the journal")
         for strike in self.after:
             self._strike(strike, call)
