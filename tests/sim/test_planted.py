@@ -12,7 +12,7 @@ from tests.sim.seeds.draw import story
 from tests.sim.seeds.planted import BUGS
 from tests.sim.seeds.play import Play
 
-SEEDS, TOLD = 20_000, 60  # of so many seeds, the first so many that concern the bug
+SEEDS, TOLD = 20_000, 200  # of so many seeds, the first so many that concern the bug
 
 
 @pytest.mark.parametrize("name", list(BUGS))
