@@ -92,8 +92,8 @@ class Decision:
 BY_POINTER, PAST_LINK, ALONE = "intent.pointer", "reverse.open", "alone.open"
 OPEN = ("intent.open", BY_POINTER, PAST_LINK, ALONE)
 
-# The step that moves the authority: once it is done, Git alone is behind.
-HAND_OVER = "switchover-locked.hand-over"
+# The step that moves the authority, and the one by which Git says the same.
+HAND_OVER, FLIP_COMMIT = "switchover-locked.hand-over", "switchover-locked.commit"
 
 # When the authority had moved and writes went on, by the clock of who moved it: a run that goes on elsewhere watches as long as that one would have.
 RELEASED = "released.at"

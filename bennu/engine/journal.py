@@ -1,6 +1,7 @@
 """The pen of one holder: every record goes to Git by compare-and-swap, and then to the checkpoint file.
 
-Losing the swap is losing the lock; no effect may follow it. The checkpoint is written second: it is a copy for an offline laptop, and never ahead of Git.
+Losing the swap is losing the lock; no effect may follow it. The checkpoint is written second: it is a copy, and ahead of Git only where S6 could not push what it had done
+(``recopied``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from threading import RLock
 from bennu.core.clusters import Group
 from bennu.core.holding import overtaker
 from bennu.core.record import Kind, Record
-from bennu.core.standing import Fold, Standing
+from bennu.core.standing import Fold, Standing, folded
 from bennu.core.states import Direction, State, Status
 from bennu.core.switchover import OPEN
 from bennu.engine import claims
@@ -75,6 +76,7 @@ class Journal:
         self.uncopied = ""  # why the checkpoint could not be written; from then on Git alone has the journal
         self.tell: Callable[[str], None] | None = None  # takes what an operator should read; nobody yet: it waits in ``told``
         self.told: list[str] = []
+        self._owed: list[Record] = []  # the checkpoint's alone, to be pushed first
         self._unheard: tuple[tuple[Entry, ...], list[Record]] | None = None  # what was pushed last, where nobody knows whether it arrived
 
     def refresh(self) -> Freshness:
@@ -108,6 +110,11 @@ class Journal:
         """What they amount to. Folded as they come in, by who drives: a watch beside the run only reads it."""
         return self._standing
 
+    @property
+    def unheard(self) -> Sequence[Record]:
+        """What was pushed last, where nobody knows whether it arrived."""
+        return tuple(self._unheard[1]) if self._unheard is not None else ()
+
     def _read(self, found: Found) -> None:
         """All records anew."""
         self._tip, self._records, self._fold = found.tip, [], Fold()
@@ -126,12 +133,15 @@ class Journal:
         with self._writing:
             if self._unheard is not None and (commit := self._arrived(entries)) is not None:
                 return commit
-            standing = self.standing
-            records = [self._record(entry, standing) for entry in entries]
+            standing = folded([*self._records, *self._owed]) if self._owed else self.standing
+            records = [*self._owed, *(self._record(entry, standing) for entry in entries)]
             try:
                 reached = self._advanced(records, change, clusters, limit_s)
             except DependencyDown:
                 self._unheard = (entries, records)
+                if standing.state is State.SWITCHOVER_LOCKED and change is None:
+                    with suppress(Uncopied):
+                        self._copied(standing, records)
                 raise
             except LockLost as lost:
                 raise self.overtaken(lost) from lost
@@ -139,6 +149,7 @@ class Journal:
                 raise _rejected(refused, standing) from refused
             self._tip = reached.tip
             self._take(records)
+            self._pushed()
             self._copied(standing)
             return reached.commit
 
@@ -211,22 +222,35 @@ class Journal:
                 )
             before = self.standing
             self._read(found)
+            self._pushed()
             self._copied(before)
         self._unheard = None
         return bool(news)
 
     def recopied(self) -> None:
-        """Make this machine's copy anew from Git, before anything is begun: what is damaged is said, and a disk that takes nothing is found here. Raises StoppedSafe, UsageError, DurableStateError."""
+        """Make this machine's copy anew from Git, before anything is begun: what is damaged is said, and a disk that takes nothing is found here. What the copy has beyond Git (what came of a hand-over
+        while Git was silent) stays in it, and the next append pushes it first; nothing, where anybody has written since. Raises StoppedSafe, UsageError, DurableStateError.
+        """
         found = self._checkpoint.load(self.group)
         if found is not None and found.damage:
             self._say(f"the checkpoint of {self.group} on this machine was damaged ({found.damage}): it is made anew from Git")
-        self._checkpoint.save(self.group, self._tip, self._records)
+        with self._writing:
+            seen = len(self._records)
+            extends = found is not None and found.tip == self._tip and list(found.records[:seen]) == self._records
+            # A release that nobody heard of is the next holder's to outlive.
+            self._owed = [one for one in found.records[seen:] if one.kind is not Kind.RELEASE] if found is not None and extends else []
+            self._checkpoint.save(self.group, self._tip, [*self._records, *self._owed])
 
-    def _copied(self, standing: Standing) -> None:
+    def _pushed(self) -> None:
+        if self._owed:
+            self._say(f"{len(self._owed)} of the journal's records were on this machine alone, since Git was silent; it has them now")
+        self._owed = []
+
+    def _copied(self, standing: Standing, unheard: Sequence[Record] = ()) -> None:
         try:
-            self._checkpoint.save(self.group, self._tip, self._records)
+            self._checkpoint.save(self.group, self._tip, [*self._records, *unheard])
         except StoppedSafe as full:
-            # Once S6 was announced the checkpoint is a luxury: Git has the record. Before it, a full disk stops the run here, before any effect; what is written on the way out goes on.
+            # Once S6 was announced the checkpoint is a luxury: Git has the record, or the world. Before it, a full disk stops the run here, before any effect; what is written on the way out goes on.
             again, self.uncopied = bool(self.uncopied), full.message
             if again:
                 return

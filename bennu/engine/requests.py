@@ -35,7 +35,7 @@ def taken_up(world: World, phase: Phase, lookout: Lookout, *, waiting: str) -> b
         try:
             accepted = _decided(request, world, phase, lookout, free=free, waiting="" if said else waiting)
         except DependencyDown as error:
-            unheard(lookout, world, error)
+            unheard(lookout, world, error, phase)
             break
         if accepted and free:
             said, turn = said or request.verb in SAID, _turn(request)

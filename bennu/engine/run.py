@@ -28,8 +28,8 @@ from bennu.engine.notes import Notes
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.requests import answer_recorded, verdict
 from bennu.engine.runbook import Runbook, commit_message
-from bennu.engine.silence import written
-from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Wishes
+from bennu.engine.silence import until_heard, written
+from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Unheard, Wishes
 from bennu.engine.wait import asked, at_safe_point, keep_watch, look_around, until_open, woken
 from bennu.engine.wake import Slept
 from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, Paused, RolledBack, StoppedSafe
@@ -140,7 +140,7 @@ class Engine:
             phase = self.runbook.phase(self.state)
             try:
                 yield from self._phase(phase)
-            except (GateFailed, StepAborted, OutOfTime, Inconclusive, StopAsked) as turn:
+            except (GateFailed, StepAborted, OutOfTime, Inconclusive, StopAsked, Unheard) as turn:
                 yield from self._turned(phase, turn)
             except Uncopied as full:
                 # A disk that takes no more stops the run, and the phase is left in safety with the journal in Git alone.
@@ -273,7 +273,12 @@ class Engine:
                 return
             except Slept:
                 woken(self._now(), phase, self.lookout)
-                step = deepcopy(pristine)
+            except Unheard:
+                # Announced, nothing is decided without the lock: what holds is for a resume to say, once Git answers.
+                if not announced(self.lookout.journal.standing.facts):
+                    raise
+                self._until_heard(phase)
+            step = deepcopy(pristine)
 
     def _through(self, step: Step, phase: Phase) -> Iterator[Progress]:
         self.lookout.alarm.answer()
@@ -423,7 +428,18 @@ class Engine:
             self.lookout.wake.check()
         elif self.lookout.wake.slept:
             woken(self._now(), watched, self.lookout)
-        return written(self.lookout, self.world, *entries, change=change, clusters=clusters, meanwhile=lambda: keep_watch(self._now(), watched, self.lookout))
+        return written(
+            self.lookout,
+            self.world,
+            *entries,
+            change=change,
+            clusters=clusters,
+            meanwhile=lambda: keep_watch(self._now(), watched, self.lookout),
+            phase=watched,
+        )
+
+    def _until_heard(self, phase: Phase) -> None:
+        until_heard(self.lookout, self.world, self.lookout.journal.reread, meanwhile=lambda: keep_watch(self._now(), phase, self.lookout))
 
     def _note(self, status: Status, reason: str, direction: Direction | None = None) -> None:
         self._write(Entry(Kind.STATUS, data={"reason": reason[:300]}, status=status, direction=direction))

@@ -34,6 +34,10 @@ class StopAsked(Turn):
         self.verb, self.by = verb, by
 
 
+class Unheard(Turn):
+    """Git is silent, and what is under way does not wait for it."""
+
+
 class GateFailed(Turn):
     """No waiting will mend it; the phase retreats."""
 

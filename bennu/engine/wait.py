@@ -64,7 +64,7 @@ def look_around(world: World, phase: Phase, lookout: Lookout, *, awaiting: str, 
     lookout.wake.check()
     keep_watch(world, phase, lookout)
     said = taken_up(world, phase, lookout, waiting=waiting)
-    _heartbeat(world, lookout, awaiting)
+    _heartbeat(world, phase, lookout, awaiting)
     return said
 
 
@@ -93,7 +93,7 @@ def woken(world: World, phase: Phase, lookout: Lookout) -> None:
         lookout.alarm.answer()
         at_safe_point(phase, lookout.stop)
 
-    slept = until_heard(lookout, world, lambda: lookout.wake.answered(lookout.journal), meanwhile=meanwhile, holds=True)
+    slept = until_heard(lookout, world, lambda: lookout.wake.answered(lookout.journal), meanwhile=meanwhile)
     lookout.counters.silence.tell(
         f"{slept:.0f} s went by unseen (sleep, a stopped process, or a clock that was set): the lock is still ours, and what holds is read again"
     )
@@ -120,14 +120,14 @@ def _watch(monitor: Monitor, world: World, counters: Counters) -> None:
         raise GateFailed(judged.reason)
 
 
-def _heartbeat(world: World, lookout: Lookout, awaiting: str) -> None:
+def _heartbeat(world: World, phase: Phase, lookout: Lookout, awaiting: str) -> None:
     now, counters = world.systems.clock.boot(), lookout.counters
     if now < (counters.heartbeat_at + world.policy.heartbeat_s if counters.silence.since is None else counters.silence.again_at):
         return
     try:
         lookout.journal.append(Entry(Kind.HEARTBEAT, data={"awaiting": awaiting[:300]}), limit_s=LOOK_S)
     except DependencyDown as error:
-        unheard(lookout, world, error)
+        unheard(lookout, world, error, phase)
     else:
         counters.heartbeat_at = now
         heard(lookout, world)

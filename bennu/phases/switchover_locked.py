@@ -9,7 +9,7 @@ from __future__ import annotations
 from bennu.core.clusters import Colour
 from bennu.core.invariants import single_master
 from bennu.core.states import Event, State
-from bennu.core.switchover import closed
+from bennu.core.switchover import FLIP_COMMIT, closed
 from bennu.core.verdict import Verdict, opened, shut
 from bennu.errors import DependencyDown, StoppedSafe
 from bennu.manifests import profile_sync, traffic_state, tree
@@ -37,7 +37,7 @@ from bennu.ports.repository import Edit
 class FlipCommit(GitStep):
     """Git says what the clusters say already: one commit for both."""
 
-    id = "switchover-locked.commit"
+    id = FLIP_COMMIT
     title = "the authority in Git"
     subject = "Hand the write authority to {target}"
     why = "{source} writes through the mirror of {target} from here on. Both clusters' pointers and Redis variants flip in this one commit."

@@ -56,9 +56,7 @@ class Sleeper:
         pilot = Pilot(self.world, taps=taps)
         state = pilot.session.standing().state
         pilot.watch = until(following(state))
-        outcome = pilot.resume()
-        assert self.slept_after, outcome
-        return outcome
+        return pilot.resume()
 
     def read_first(self) -> None:
         """The lock was read, or a swap of it tried, before anything else was written. (Not `advance` with a commit: the engine asks before that.)"""
@@ -90,6 +88,7 @@ def slept_through(state: State, kit: Kit, every: int = 1) -> None:
         sleeper = Sleeper(world, number)
         try:
             outcome = sleeper.run()
+            assert sleeper.slept_after or number == found[-1][0], outcome
             assert isinstance(outcome.error, BennuError | Killed | None), outcome
             assert outcome.code in (-1, 0, 5), outcome
             sleeper.read_first()
@@ -129,7 +128,8 @@ def stolen_at(state: State, kit: Kit, every: int = 1) -> None:
         sleeper = Sleeper(world, number, take)
         try:
             outcome = sleeper.run()
-            assert bobs, outcome
+            if not bobs and number == found[-1][0]:
+                continue  # its last call: another thread's read may be missing before it
             assert bobs[0].error is None, bobs[0]
             assert outcome.code == 4, outcome
             assert [one for one in sleeper.since if writes(one) and one != "repository.advance"] == [], sleeper.since

@@ -7,10 +7,13 @@ import pytest
 from bennu.core.record import Kind
 from bennu.core.states import Direction, State, Status
 from bennu.engine import lock
-from bennu.engine.journal import Entry, Uncopied
+from bennu.engine.journal import Entry, Journal, Uncopied
 from bennu.errors import DependencyDown, StoppedSafe
+from bennu.ports.checkpoint import Copy
 from bennu.ports.repository import Change, Edit
-from tests.unit.engine.desk import GROUP, OPENING, Desk
+from tests.sim.memory_checkpoint import MemoryCheckpoint, MemoryDisk
+from tests.sim.memory_repository import MemoryRepository
+from tests.unit.engine.desk import BOB, GROUP, OPENING, Desk
 
 
 def test_a_record_keeps_state_status_and_direction_unless_it_says_otherwise() -> None:
@@ -124,3 +127,48 @@ def test_a_second_journal_reads_what_the_first_wrote() -> None:
     assert second.reachable()
     desk.remote.down = True
     assert not second.reachable()
+
+
+def locked_and_silent() -> Desk:
+    """A desk whose holder died in S6, with one thing that Git has not heard of, and the release neither."""
+    desk = Desk()
+    journal = desk.journal()
+    lock.begin(journal, OPENING)
+    journal.append(Entry(Kind.STATE, state=State.SWITCHOVER_LOCKED))
+    desk.remote.down = True
+    with pytest.raises(DependencyDown):
+        journal.append(Entry(Kind.DONE, step="a", data={"figure": "7"}), Entry(Kind.RELEASE))
+    desk.remote.down = False
+    return desk
+
+
+def test_what_only_the_checkpoint_has_is_pushed_before_the_lock_that_is_taken() -> None:
+    desk = locked_and_silent()
+    journal = desk.journal()
+    standing = lock.take(journal)
+    assert [one.kind for one in journal.records[-2:]] == [Kind.DONE, Kind.LOCK]
+    assert (standing.facts["figure"], standing.lock is not None) == ("7", True)
+    assert journal.told == ["1 of the journal's records were on this machine alone, since Git was silent; it has them now"]
+    assert MemoryCheckpoint(desk.disk).load(GROUP) == Copy(journal.tip, tuple(journal.records))
+
+
+def test_what_only_the_checkpoint_has_outlives_a_resume_that_does_not_get_through() -> None:
+    desk = locked_and_silent()
+    journal = desk.journal()
+    desk.remote.before_push.append(lambda: setattr(desk.remote, "down", True))
+    with pytest.raises(DependencyDown):
+        lock.take(journal)
+    desk.remote.down = False
+    assert lock.take(desk.journal()).facts["figure"] == "7"
+
+
+def test_what_only_the_checkpoint_has_is_dropped_where_git_has_gone_on() -> None:
+    desk = locked_and_silent()
+    theirs = Journal(MemoryRepository(desk.remote), MemoryCheckpoint(MemoryDisk()), desk.clock, GROUP, BOB)
+    theirs.refresh()
+    found = theirs.standing.lock
+    lock.take(theirs, over=found.id if found else "")
+    lock.release(theirs)
+    journal = desk.journal()
+    assert "figure" not in lock.take(journal).facts
+    assert journal.told == []
