@@ -8,7 +8,7 @@ from outside. Running it again is the resume.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NoReturn
@@ -167,6 +167,10 @@ class _Pen:
     def intend(self, facts: Mapping[str, str]) -> None:
         """See ``bennu.phases.base.Pen``."""
         self.journal.append(Entry(Kind.INTENT, step=self.step, data=facts))
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        """See ``bennu.phases.base.Pen``."""
+        return self.journal.undisturbed()
 
 
 class _Absent:

@@ -36,16 +36,23 @@ _BUSY = re.compile(r"cannot lock ref|failed to (update|lock)|File exists")
 _REJECTED = re.compile(r"^ ! \[rejected\] +\S+ +-> (\S+)", re.MULTILINE)
 
 
+@dataclass
+class _Look:
+    """What was read since the last fetch. Replaced as a whole: what another thread still reads by an older one must not be kept in the next."""
+
+    tip: str = ""
+    texts: dict[str, str | None] = field(default_factory=dict)
+
+
 class GitRepository:
-    """One remote through one bare clone."""
+    """One remote through one bare clone. Threads may read while one of them writes."""
 
     def __init__(self, state: Path, remote: Remote) -> None:
         self._clone = Clone(state, remote)
         self._pen = Pen(self._clone)
         self._remote, self._refs = remote, remote.refs
         self._journals: dict[str, Journal] = {}
-        self._texts: dict[str, str | None] = {}
-        self._tip = ""
+        self._look = _Look()
         self._rewritten: frozenset[str] = frozenset()
         self._unknown: set[str] = set()  # notes commits whose push may or may not have arrived
 
@@ -81,22 +88,26 @@ class GitRepository:
 
     def head(self) -> str:
         """See the port."""
-        if not self._tip:
-            self._tip = self._clone.reader.id(_BRANCH)
-        if not self._tip:
+        return self._tip(self._look)
+
+    def _tip(self, look: _Look) -> str:
+        if not look.tip:
+            look.tip = self._clone.reader.id(_BRANCH)
+        if not look.tip:
             freshness = self.fetch()
-            self._tip = self._clone.reader.id(_BRANCH)
-            if not self._tip:
+            look.tip = self._clone.reader.id(_BRANCH)
+            if not look.tip:
                 raise freshness.refusal("check repository.remote, the network and the credentials")
-        return self._tip
+        return look.tip
 
     def read(self, path: str, at: str = "") -> str | None:
         """See the port."""
         if at:
             return self._text(at, path)
-        if path not in self._texts:
-            self._texts[path] = self._text(self.head(), path)
-        return self._texts[path]
+        look = self._look
+        if path not in look.texts:
+            look.texts[path] = self._text(self._tip(look), path)
+        return look.texts[path]
 
     def files(self, folder: str, at: str = "") -> tuple[str, ...]:
         """See the port."""
@@ -123,12 +134,12 @@ class GitRepository:
         tip = self._clone.reader.id(ref)
         if not tip:
             return Journal("", ())
-        if tip not in self._journals:
+        if (known := self._journals.get(tip)) is None:
             out = self._clone.checked("log", *PLAIN_LOG, "--first-parent", "--reverse", "--format=%b%x00", tip)
-            records = tuple(record for part in out.split("\x00") for record in parse_all(part))
+            known = Journal(tip, tuple(record for part in out.split("\x00") for record in parse_all(part)))
             self._anchored(tip)
-            self._journals = {tip: Journal(tip, records)}
-        return self._journals[tip]
+            self._journals = {tip: known}
+        return known
 
     def claims(self, *, limit_s: float | None = None) -> Mapping[str, Claimed]:
         """See the port."""
@@ -306,10 +317,9 @@ class GitRepository:
             raise
         if commit:
             self._look_again()
-            self._tip = commit
 
     def _look_again(self) -> None:
-        self._tip, self._texts = "", {}
+        self._look = _Look()
 
     def _text(self, commit: str, path: str) -> str | None:
         entry = self._clone.reader.entry(commit, path)

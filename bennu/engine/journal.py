@@ -70,6 +70,7 @@ class Journal:
         self._fold, self._standing = Fold(), Standing()
         self._writing, self._quiet = RLock(), 0
         self._still_since: float | None = None  # seconds since boot
+        self.written_at = -1e9  # when the last swap got through, in seconds since boot
         self.epoch = 0
         self.rotation = ""
         self.lock_id = ""
@@ -149,6 +150,7 @@ class Journal:
                 raise _rejected(refused, standing) from refused
             self._tip = reached.tip
             self._take(records)
+            self.written_at = self.clock.boot()
             self._pushed()
             self._copied(standing)
             return reached.commit
@@ -157,7 +159,9 @@ class Journal:
         """Append from another thread than the run's: only while this holder has the lock, and nobody wants quiet. Whether it did. Raises as ``append``."""
         with self._writing:
             lock = self.standing.lock
-            if self._quiet or lock is None or lock.id != self.lock_id:
+            # What the run could not push is its own to try again: another push in between would be taken for it.
+            waits = any(one.kind is not Kind.HEARTBEAT for one in self.unheard)
+            if self._quiet or waits or lock is None or lock.id != self.lock_id:
                 return False
             self.append(entry, limit_s=limit_s)
             return True
@@ -237,8 +241,9 @@ class Journal:
         with self._writing:
             seen = len(self._records)
             extends = found is not None and found.tip == self._tip and list(found.records[:seen]) == self._records
-            # A release that nobody heard of is the next holder's to outlive.
-            self._owed = [one for one in found.records[seen:] if one.kind is not Kind.RELEASE] if found is not None and extends else []
+            # A release that nobody heard of is the next holder's to outlive, and a heartbeat was one of that moment.
+            more = found.records[seen:] if found is not None and extends else ()
+            self._owed = [one for one in more if one.kind not in (Kind.RELEASE, Kind.HEARTBEAT)]
             self._checkpoint.save(self.group, self._tip, [*self._records, *self._owed])
 
     def _pushed(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from bennu.core.disaster import BY
@@ -32,3 +33,7 @@ class Notes:
             if standing.state is State.SWITCHOVER_LOCKED and not standing.facts.get(BY):
                 raise Unheard(error.message) from error
             raise
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        """No push from beside the run while it is open."""
+        return self.lookout.journal.undisturbed()

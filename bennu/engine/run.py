@@ -305,6 +305,7 @@ class Engine:
     def _acted(self, step: Step, world: World, phase: Phase) -> tuple[Effect, str]:
         if not isinstance(step, GateStep):
             self._write(Entry(Kind.INTENT, step=step.id), phase=phase)
+        self.lookout.counters.awaiting = step.title
         effect = step.act(world, Notes(self.lookout, lambda line: self._said(step, line), step.id))
         if effect.commit is None:
             return effect, ""

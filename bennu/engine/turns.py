@@ -144,6 +144,7 @@ class Counters:
     """What the waits of one run remember between polls: times in seconds since boot."""
 
     heartbeat_at: float = -1e9
+    awaiting: str = ""  # what the next heartbeat says
     requests_at: float = -1e9
     unanswered: str = ""  # the request whose answer is a verdict that is not there yet
     missed: dict[str, int] = field(default_factory=dict)

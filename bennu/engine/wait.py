@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bennu.core.invariants import split_brain_protection
-from bennu.core.record import Kind
 from bennu.core.states import State
 from bennu.core.switchover import HAND_OVER, announced
 from bennu.core.verdict import Answer, Verdict, failed, opened, unknown
-from bennu.engine.journal import LOOK_S, Entry
+from bennu.engine.heartbeat import beat
 from bennu.engine.lookout import Lookout
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.requests import taken_up
-from bennu.engine.silence import heard, unheard, until_heard
+from bennu.engine.silence import until_heard
 from bennu.engine.turns import Counters, GateFailed, Inconclusive, OutOfTime, StopFlag
 from bennu.errors import DependencyDown, Interrupted
 from bennu.phases.base import Monitor, Phase, Step, World
@@ -64,7 +63,7 @@ def look_around(world: World, phase: Phase, lookout: Lookout, *, awaiting: str, 
     lookout.wake.check()
     keep_watch(world, phase, lookout)
     said = taken_up(world, phase, lookout, waiting=waiting)
-    _heartbeat(world, phase, lookout, awaiting)
+    beat(world, phase, lookout, awaiting)
     return said
 
 
@@ -118,19 +117,6 @@ def _watch(monitor: Monitor, world: World, counters: Counters) -> None:
     judged = split_brain_protection(monitor.name, verdict, missed, world.policy.link_failures)
     if judged.failed:
         raise GateFailed(judged.reason)
-
-
-def _heartbeat(world: World, phase: Phase, lookout: Lookout, awaiting: str) -> None:
-    now, counters = world.systems.clock.boot(), lookout.counters
-    if now < (counters.heartbeat_at + world.policy.heartbeat_s if counters.silence.since is None else counters.silence.again_at):
-        return
-    try:
-        lookout.journal.append(Entry(Kind.HEARTBEAT, data={"awaiting": awaiting[:300]}), limit_s=LOOK_S)
-    except DependencyDown as error:
-        unheard(lookout, world, error, phase)
-    else:
-        counters.heartbeat_at = now
-        heard(lookout, world)
 
 
 def monitors_hold(world: World, phase: Phase) -> Verdict:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
@@ -189,6 +190,9 @@ class Pen(Protocol):
 
     def intend(self, facts: Mapping[str, str]) -> None:
         """Push an intent of its own in the middle of the act. The swap proves that the lock is still held; LockLost otherwise."""
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        """While open, nobody beside the run pushes anything: what is under way was waited for."""
 
 
 class Step(ABC):

@@ -51,8 +51,10 @@ class HandOver(Step):
         figures: dict[str, str] = {}
         for attempt in range(world.policy.switchover_tries):
             try:
-                with _connected(world) as hands:
-                    effect = self.section(world, pen, hands, figures).run(resume=attempt > 0 or announced(world.facts))
+                with _connected(world) as hands, ExitStack() as quiet:
+                    # A heartbeat's push must not lie between pause and release.
+                    quiet.enter_context(pen.undisturbed())
+                    effect = self.section(world, pen, hands, figures, quiet).run(resume=attempt > 0 or announced(world.facts))
                     return Effect({**effect.facts, **closed(world.facts), **released(world)})
             except NotNow as late:
                 # A burst of writes or a save passes; a link that is too slow does not.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import wait
+from contextlib import ExitStack
 
 from bennu.core.invariants import SPLIT_BRAIN, lag_threshold
 from bennu.core.pause import RoundTrips, dead_mans_switch_ms, measured, predicted
@@ -41,10 +42,10 @@ _TELL_AGAIN_S = 0.2  # doubled each time
 
 
 class Section:
-    """One pass. *figures* is what this holder noted so far; it outlives a lost connection."""
+    """One pass. *figures* is what this holder noted so far; it outlives a lost connection. *quiet* is closed where others may push again: behind the release."""
 
-    def __init__(self, world: World, pen: Pen, hands: Hands, figures: dict[str, str]) -> None:
-        self._world, self._pen, self._hands, self._figures = world, pen, hands, figures
+    def __init__(self, world: World, pen: Pen, hands: Hands, figures: dict[str, str], quiet: ExitStack) -> None:
+        self._world, self._pen, self._hands, self._figures, self._quiet = world, pen, hands, figures, quiet
         # One for telling the apps, which waits for the others.
         self._threads = world.systems.crew(1 + OBJECTS)
         self._pointers = Pointers(world, threads=self._threads)
@@ -52,8 +53,7 @@ class Section:
         self._at_target, self._at_source = (desired(world, colour) for colour in (world.rotation.target, world.rotation.source))
         self._clock = world.systems.clock
         self._trips = RoundTrips(0.0, 0.0, 0.0)
-        self._pause_ms = 0
-        self._carried = False  # by the manifest alone, where CONFIG REWRITE has no file
+        self._pause_ms, self._carried = 0, False  # carried by the manifest alone, where CONFIG REWRITE has no file
         self._began: float | None = None  # None: an earlier holder began the pause
         self._announced_at: float | None = None  # None: the apps are not told of the pause
         self._accepts = self._flipped = 0.0
@@ -164,9 +164,8 @@ class Section:
             "intent.replid": source.replid,
             "intent.source_run_id": source.run_id,
             "intent.target_run_id": target.run_id,
-        }
-        facts |= stray_writes.NONE
-        facts["intent.at"] = self._clock.wall().isoformat(timespec="milliseconds")
+            "intent.at": self._clock.wall().isoformat(timespec="milliseconds"),
+        } | stray_writes.NONE
         if self._facts.get("source.replid") in (source.replid, source.replid2):
             # Each fence that was taken back gave the source another one; the next would hide the first, and look like a source that lost its data.
             facts["source.replid"] = source.replid
@@ -296,6 +295,7 @@ class Section:
 
     def _released(self) -> Effect:
         """Attach the old master as a replica, cut who is still connected to it, verify."""
+        self._quiet.close()
         pause, given_up = self._paused_ms(), {}
         source, target = self._hands.source.observe(), self._hands.target.observe()
         if not may_attach(server(source), server(target), source_restarted=self._restarted(source)):

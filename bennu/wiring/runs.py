@@ -90,7 +90,7 @@ def started(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | 
         )
         _unless_stopped(stop, "bennu rotate start")
         lock.begin(here.journal, opening)
-        with here.watched(_engine(here, rotation, wanted, stop)) as engine:
+        with here.beating(_engine(here, rotation, wanted, stop)) as engine, here.watched(engine):
             yield engine
 
 
@@ -109,7 +109,7 @@ def resumed(here: Session, wanted: Wishes, stop: StopFlag | None = None, *, over
             rotation = here.rotation(standing)
         if "keep-source" in rotation.options:
             wanted = replace(wanted, keep_source=True)
-        with here.watched(_engine(here, rotation, wanted, stop)) as engine:
+        with here.beating(_engine(here, rotation, wanted, stop)) as engine, here.watched(engine):
             yield engine
 
 
@@ -122,7 +122,8 @@ def cleaning(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag |
         lock.begin(here.journal, opening)
         with _or_let_go(here):
             cleanup.enter(here.journal, rotation.source)
-        yield _engine(here, rotation, wanted, stop)
+        with here.beating(_engine(here, rotation, wanted, stop)) as engine:
+            yield engine
 
 
 @contextmanager

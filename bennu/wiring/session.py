@@ -5,12 +5,10 @@ Everything above parses and shows, everything below asks or decides; only here a
 
 from __future__ import annotations
 
-import getpass
 import os
 import secrets
-import socket
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,11 +24,11 @@ from bennu.core.standing import Standing
 from bennu.core.states import Direction, Event, State
 from bennu.core.status import GroupStatus
 from bennu.engine import lock
-from bennu.engine.journal import Holder, Journal
+from bennu.engine.journal import Journal
 from bennu.engine.preview import planned
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
-from bennu.errors import DependencyDown, DurableStateError, GateRefused, LockHeld, StoppedSafe, UsageError
+from bennu.errors import DependencyDown, DurableStateError, GateRefused, LockHeld, UsageError
 from bennu.manifests import ingress_routing, tree
 from bennu.phases import authority_history, disaster, preflight, survey, warm_directory
 from bennu.phases.authority_history import History
@@ -42,8 +40,8 @@ from bennu.ports.repository import Reply, Request, RequestBox
 from bennu.settings import GroupSettings, Settings, load
 from bennu.wiring import looking
 from bennu.wiring.change_control import second_person, ticketed, words_ahead
-from bennu.wiring.systems import Built, built
-from bennu.wiring.watching import watched
+from bennu.wiring.systems import Built, built, ourselves
+from bennu.wiring.watching import beating, watched
 
 
 @dataclass(frozen=True)
@@ -106,11 +104,7 @@ class Session:
     @cached_property
     def journal(self) -> Journal:
         """The group's journal, with our own pen."""
-        machine = ""
-        with suppress(StoppedSafe):  # whoever only looks needs no name; who writes finds the full disk before the first effect
-            machine = self.systems.checkpoint.machine()
-        holder = Holder(f"{getpass.getuser()}@{socket.gethostname()}", os.getpid(), machine)
-        return Journal(self.systems.repository, self.systems.checkpoint, self.systems.clock, self.group, holder)
+        return Journal(self.systems.repository, self.systems.checkpoint, self.systems.clock, self.group, ourselves(self.systems.checkpoint))
 
     # What stands
 
@@ -359,6 +353,10 @@ class Session:
     def watched(self, engine: Engine) -> AbstractContextManager[Engine]:
         """*engine*, with the Single Master rule watched beside it."""
         return watched(engine)
+
+    def beating(self, engine: Engine) -> AbstractContextManager[Engine]:
+        """*engine*, with a heartbeat beside it."""
+        return beating(engine)
 
     @property
     def box(self) -> RequestBox:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,8 +24,10 @@ from bennu.adapters.prometheus import Prometheus, PrometheusEndpoint
 from bennu.adapters.requests_box import GitRequestBox
 from bennu.adapters.terraform import TerraformConfig, TerraformProvisioner
 from bennu.core.clusters import Colour, Group
-from bennu.errors import ConfigError, UsageError
+from bennu.engine.journal import Holder
+from bennu.errors import ConfigError, StoppedSafe, UsageError
 from bennu.phases.base import Systems
+from bennu.ports.checkpoint import Checkpoint
 from bennu.ports.kubernetes import Kubernetes
 from bennu.ports.provisioner import Provisioner
 from bennu.ports.repository import RequestBox
@@ -42,6 +48,14 @@ def state_dir(environ: Mapping[str, str]) -> Path:
     """Where Bennu keeps its clones and checkpoints: ``$XDG_STATE_HOME/bennu``."""
     base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local" / "state")
     return Path(base) / "bennu"
+
+
+def ourselves(checkpoint: Checkpoint) -> Holder:
+    """This process as a holder."""
+    machine = ""
+    with suppress(StoppedSafe):  # whoever only looks needs no name; who writes meets the full disk before the first effect
+        machine = checkpoint.machine()
+    return Holder(f"{getpass.getuser()}@{socket.gethostname()}", os.getpid(), machine)
 
 
 def own_folder(layout: str, group: Group) -> str:

@@ -1,4 +1,4 @@
-"""The Single Master watch as threads beside a run: it looks, fences, rings the run's alarm, and stays for a while after the authority has moved.
+"""What goes on in threads beside a run: the heartbeat, and the Single Master watch, which looks, fences, rings the run's alarm, and stays for a while after the authority has moved.
 
 The servers and the pointers are looked at by a thread each: an API server that hangs must not blind the eyes on Redis.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from bennu.core.states import State
+from bennu.engine.heartbeat import beat_beside
 from bennu.engine.lookout import Lookout
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
@@ -63,6 +64,28 @@ def watched(engine: Engine) -> Iterator[Engine]:
             yield engine
     finally:
         over.set()
+
+
+@contextmanager
+def beating(engine: Engine) -> Iterator[Engine]:
+    """Write a heartbeat while the context is open and the run itself writes nothing. Who finds the lock lost has the run end by it."""
+    over = threading.Event()
+    threading.Thread(target=_beats, args=(engine, over), name="bennu-heartbeat", daemon=True).start()
+    try:
+        yield engine
+    finally:
+        over.set()
+
+
+def _beats(engine: Engine, over: threading.Event) -> None:
+    while not over.wait(engine.world.policy.heartbeat_s / 8):
+        try:
+            beat_beside(engine.world, engine.lookout)
+        except LockLost as lost:
+            raised(engine, lost)
+            return
+        except Exception as error:  # one that ends without a word would make a living holder look dead
+            engine.talk(Progress(Mark.WARN, engine.state, text=f"no heartbeat can be written: {error}"))
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from bennu.core.states import State
+from bennu.engine.progress import Progress
 from bennu.engine.run import Engine
 from tests.sim.pilot import ANN, Outcome, Pilot, Watch
 from tests.sim.points import Call, Steps, call_of
@@ -32,8 +33,8 @@ class RecordedPilot(Pilot):
         self._began, self._seen = -1, -1.0
         super().__init__(world, ANN, taps=Taps(before=self._before, after=self._after))
 
-    def _driven(self, opening: AbstractContextManager[Engine], *, back: bool = False) -> Outcome:
-        return super()._driven(self.recording.steps.opening(opening), back=back)
+    def _driven(self, opening: AbstractContextManager[Engine], *, way: Callable[[Engine], Iterator[Progress]] = Engine.drive) -> Outcome:
+        return super()._driven(self.recording.steps.opening(opening), way=way)
 
     def _moment(self) -> int:
         """The number of the world as it is now: the last one's, where no time has passed since."""

@@ -15,6 +15,7 @@ from bennu.core.policy import LAB, Policy
 from bennu.core.standing import Standing
 from bennu.core.states import State
 from bennu.engine.endings import left_alone
+from bennu.engine.heartbeat import beat_beside
 from bennu.engine.journal import Holder, Journal
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
@@ -82,11 +83,11 @@ def until(state: State) -> Watch:
 
 
 class WatchedClock:
-    """The world's clock as one process has it: who watches beside the run looks whenever time passes, instead of in a thread."""
+    """The world's clock as one process has it: who watches, or writes a heartbeat, beside the run does it whenever time passes, instead of in a thread."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
-        self.look: Callable[[], None] = lambda: None
+        self.looks: list[Callable[[], None]] = []
 
     def wall(self) -> datetime:
         return self._clock.wall()
@@ -102,7 +103,8 @@ class WatchedClock:
 
     def wait(self, seconds: float) -> bool:
         woken = self._clock.wait(seconds)
-        self.look()
+        for look in self.looks:
+            look()
         return woken
 
 
@@ -148,10 +150,28 @@ class SimSession(Session):
             for one in looks(engine, watch):
                 raised(engine, one())
 
-        self._clock.look = look
+        self._clock.looks.append(look)
         self.looks.append(look)
         with staying(engine):
             yield engine
+
+    @contextmanager
+    def beating(self, engine: Engine) -> Iterator[Engine]:
+        due = [0.0]
+
+        def beat() -> None:
+            # As the thread does: now and then, and no more once it lost the lock.
+            if (now := self._clock.boot()) < due[0]:
+                return
+            due[0] = now + engine.world.policy.heartbeat_s / 8
+            try:
+                beat_beside(engine.world, engine.lookout)
+            except LockLost as lost:
+                due[0] = float("inf")
+                raised(engine, lost)
+
+        self._clock.looks.append(beat)
+        yield engine
 
 
 @dataclass
@@ -202,7 +222,12 @@ class Pilot:
     def rollback(self, *, take_over: str = "", accept_loss: bool = False) -> Outcome:
         """``rotate rollback`` where no holder lives."""
         self.session.refuse_rollback(self.session.standing())
-        return self._driven(resumed(self.session, Wishes(accept_loss=accept_loss), over=Over(take_over, force=True)), back=True)
+        return self._driven(resumed(self.session, Wishes(accept_loss=accept_loss), over=Over(take_over, force=True)), way=Engine.roll_back)
+
+    def abort(self, *, take_over: str) -> Outcome:
+        """``rotate abort --take-over``, its holder known to be dead."""
+        self.session.refuse_request("abort", self.session.standing())
+        return self._driven(resumed(self.session, AUTO, over=Over(take_over, force=True)), way=Engine.abort)
 
     def begun(self, rotation: Rotation, wishes: Wishes) -> Outcome:
         """``rotate start`` of a rotation that was judged otherwise than by the preflight."""
@@ -212,7 +237,7 @@ class Pilot:
         """``rotate cleanup``."""
         return self._driven(cleaning(self.session, self.session.cleanup_of(colour, gone=gone), Wishes()))
 
-    def _driven(self, opening: AbstractContextManager[Engine], *, back: bool = False) -> Outcome:
+    def _driven(self, opening: AbstractContextManager[Engine], *, way: Callable[[Engine], Iterator[Progress]] = Engine.drive) -> Outcome:
         seen: list[Progress] = []
         error: BaseException | None = None
         try:
@@ -220,7 +245,7 @@ class Pilot:
                 engine.talk = seen.append
                 self.plant.engine(engine)
                 try:
-                    for progress in engine.roll_back() if back else engine.drive():
+                    for progress in way(engine):
                         seen.append(progress)
                         self.watch(engine, progress)
                 except LockLost:

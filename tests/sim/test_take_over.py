@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -47,7 +47,7 @@ def signalled(world: Universe, *, back: bool = False) -> Outcome:
             engine.lookout.stop.set(2)
             yield engine
 
-    return pilot._driven(opening(), back=back)
+    return pilot._driven(opening(), way=Engine.roll_back if back else Engine.drive)
 
 
 class Notes:
@@ -61,6 +61,9 @@ class Notes:
 
     def intend(self, facts: Mapping[str, str]) -> None:
         self._engine.lookout.journal.append(Entry(Kind.INTENT, step=GiveUp.id, data=facts))
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        return self._engine.lookout.journal.undisturbed()
 
 
 def given_up(world: Universe, step: Step | None = None) -> tuple[Effect, list[str]]:

@@ -172,3 +172,20 @@ def test_what_only_the_checkpoint_has_is_dropped_where_git_has_gone_on() -> None
     journal = desk.journal()
     assert "figure" not in lock.take(journal).facts
     assert journal.told == []
+
+
+def test_no_heartbeat_gets_in_between_what_the_run_could_not_push_and_its_next_try() -> None:
+    desk = Desk()
+    journal = desk.journal()
+    lock.begin(journal, OPENING)
+    journal.append(Entry(Kind.STATE, state=State.SWITCHOVER_LOCKED))
+    done = Entry(Kind.DONE, step="a")
+    desk.remote.down = True
+    with pytest.raises(DependencyDown):
+        journal.append(done)
+    desk.remote.down = False
+    kept = MemoryCheckpoint(desk.disk).load(GROUP)
+    assert not journal.beside(Entry(Kind.HEARTBEAT), limit_s=1)
+    assert MemoryCheckpoint(desk.disk).load(GROUP) == kept
+    journal.append(done)
+    assert journal.beside(Entry(Kind.HEARTBEAT), limit_s=1)
