@@ -10,19 +10,18 @@ from datetime import UTC, datetime
 # Time that counts a laptop's sleep. On Linux that is CLOCK_BOOTTIME, since CLOCK_MONOTONIC stops there (PEP 418). macOS has no BOOTTIME; its CLOCK_MONOTONIC goes on while the system is
 # asleep (clock_gettime(3); what stops is CLOCK_UPTIME_RAW, which Python's time.monotonic() reads there).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-_BEAT_S = 1.0
-_LAPSE_S = 5.0  # between two beats: no scheduler explains that, and a take-over waits longer than this for a heartbeat
+_UNSEEN_S = 5.0  # between two beats: no scheduler explains that, and a take-over waits longer than this for a heartbeat
 
 
 class Pulse:
-    """Whether the process runs: a thread that looks at the clocks once a second. Where it could not, or the two clocks moved apart, the process stood still (suspend, SIGSTOP, a paused virtual
+    """Whether the process runs: a thread that looks at the clocks once a second (five times in *unseen_s*). Where it could not, or the two clocks moved apart, the process stood still (suspend, SIGSTOP, a paused virtual
     machine), or the clock was set. Whoever asks looks, too: after a wake the thread may come second.
 
     *now* gives boot and wall time in seconds.
     """
 
-    def __init__(self, now: Callable[[], tuple[float, float]]) -> None:
-        self._now, self._lock, self._lapsed, self._beating = now, threading.Lock(), 0.0, False
+    def __init__(self, now: Callable[[], tuple[float, float]], unseen_s: float = _UNSEEN_S) -> None:
+        self._now, self._unseen_s, self._lock, self._lapsed, self._beating = now, unseen_s, threading.Lock(), 0.0, False
         self._boot, self._wall = now()
 
     def lapsed(self) -> float:
@@ -32,7 +31,7 @@ class Pulse:
             passed, elsewhere = boot - self._boot, wall - self._wall
             # A virtual machine that was paused may find its boot clock where it was, and only the wall clock moved on.
             unseen = max(passed, abs(elsewhere - passed))
-            self._lapsed += unseen if unseen > _LAPSE_S else 0.0
+            self._lapsed += unseen if unseen > self._unseen_s else 0.0
             self._boot, self._wall = boot, wall
             return self._lapsed
 
@@ -47,22 +46,23 @@ class Pulse:
 
     def _beats(self) -> None:
         never = threading.Event()
-        while not never.wait(_BEAT_S):
+        while not never.wait(self._unseen_s / 5):
             self.lapsed()
 
 
-def _both() -> tuple[float, float]:
+def both() -> tuple[float, float]:
+    """Boot and wall time, in seconds."""
     return time.clock_gettime(_CLOCK), time.time()
 
 
-_PULSE = Pulse(_both)  # the process has one
+_PULSE = Pulse(both)  # the process has one
 
 
 class SystemClock:
     """The port ``Clock``."""
 
-    def __init__(self) -> None:
-        self._woken = threading.Event()
+    def __init__(self, pulse: Pulse = _PULSE) -> None:
+        self._woken, self._pulse = threading.Event(), pulse
 
     def wall(self) -> datetime:
         """See the port."""
@@ -74,8 +74,8 @@ class SystemClock:
 
     def lapsed(self) -> float:
         """See the port."""
-        _PULSE.beat()
-        return _PULSE.lapsed()
+        self._pulse.beat()
+        return self._pulse.lapsed()
 
     def wait(self, seconds: float) -> bool:
         """See the port."""
