@@ -6,7 +6,10 @@ nothing where the run does, and early enough for whoever watches for two heartbe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bennu.core.record import Kind
+from bennu.engine.beside import beside
 from bennu.engine.journal import LOOK_S, Entry
 from bennu.engine.lookout import Lookout
 from bennu.engine.silence import heard, unheard
@@ -16,14 +19,14 @@ from bennu.phases.base import Phase, World
 _LATE = 1.25  # of heartbeat_s; a push may take the rest up to 2
 
 
-def beat(world: World, phase: Phase, lookout: Lookout, awaiting: str) -> None:
+def beat(world: World, phase: Phase, lookout: Lookout, awaiting: str, *, meanwhile: Callable[[], None]) -> None:
     """Between two polls of the run: written where one is due. Raises LockLost; Unheard or DependencyDown as ``engine.silence`` has it."""
     now, counters = world.systems.clock.boot(), lookout.counters
     counters.awaiting = awaiting
     if now < (counters.heartbeat_at + world.policy.heartbeat_s if counters.silence.since is None else counters.silence.again_at):
         return
     try:
-        lookout.journal.append(_entry(lookout), limit_s=LOOK_S)
+        beside(lookout, world, lambda: lookout.journal.append(_entry(lookout), limit_s=LOOK_S), meanwhile=meanwhile)
     except DependencyDown as error:
         unheard(lookout, world, error, phase)
     else:

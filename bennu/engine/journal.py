@@ -209,7 +209,8 @@ class Journal:
 
     def reread(self) -> None:
         """Read the lock again, and write nothing. Raises LockLost where anybody else has written since, DependencyDown."""
-        self._looked(self._unheard[1] if self._unheard is not None else [])
+        with self._writing:
+            self._looked(self._unheard[1] if self._unheard is not None else [])
 
     def _looked(self, pushed: list[Record]) -> bool:
         """Fetch. Whether *pushed*, of which nobody knew whether it arrived, is what the remote has beyond our tip. Raises LockLost where it has anything else, DependencyDown."""

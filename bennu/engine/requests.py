@@ -5,12 +5,14 @@ The record comes first. Whoever dies behind it leaves to the next holder what it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from bennu.core.consent import SAID, barred
 from bennu.core.record import Kind
 from bennu.core.requests import JUDGED, Taken, taken
 from bennu.core.states import State
+from bennu.engine.beside import beside
 from bennu.engine.consent import consent
 from bennu.engine.journal import Entry
 from bennu.engine.lookout import Lookout
@@ -23,14 +25,14 @@ from bennu.ports.repository import Reply, Request
 _LONGEST = 1000  # of the words kept in a record
 
 
-def taken_up(world: World, phase: Phase, lookout: Lookout, *, waiting: str) -> bool:
+def taken_up(world: World, phase: Phase, lookout: Lookout, *, waiting: str, meanwhile: Callable[[], None]) -> bool:
     """Take up what was asked since the last look. True for the word that is *waiting* to be said (promote, drain; empty: none is). Raises RollbackAsked, StopAsked."""
     now, counters = world.systems.clock.boot(), lookout.counters
     if now - counters.requests_at < world.policy.request_poll_s or counters.silence.since is not None:
         return False
     counters.requests_at = now
     said, turn = False, None
-    for request in _unanswered(world, lookout):
+    for request in beside(lookout, world, lambda: _unanswered(world, lookout), meanwhile=meanwhile):
         free = phase.turnable and turn is None
         try:
             accepted = _decided(request, world, phase, lookout, free=free, waiting="" if said else waiting)

@@ -13,6 +13,7 @@ from bennu.core.disaster import BY
 from bennu.core.record import Kind
 from bennu.core.states import Direction, State
 from bennu.core.switchover import FLIP_COMMIT, HAND_OVER, announced
+from bennu.engine.beside import beside
 from bennu.engine.journal import Entry
 from bennu.engine.lookout import Lookout
 from bennu.engine.turns import Unheard
@@ -77,7 +78,7 @@ def until_heard(lookout: Lookout, world: World, tried: Callable[[], T], *, meanw
     clock = world.systems.clock
     while True:
         try:
-            found = tried()
+            found = beside(lookout, world, tried, meanwhile=meanwhile)
         except DependencyDown as error:
             unheard(lookout, world, error, phase)
         else:

@@ -62,8 +62,12 @@ def look_around(world: World, phase: Phase, lookout: Lookout, *, awaiting: str, 
     """Once between two polls: the alarm, monitors, signals, requests, heartbeat. True if the word that is *waiting* to be said (promote, drain) was taken up. May raise any Turn, Interrupted, Slept, or what the alarm says."""
     lookout.wake.check()
     keep_watch(world, phase, lookout)
-    said = taken_up(world, phase, lookout, waiting=waiting)
-    beat(world, phase, lookout, awaiting)
+
+    def meanwhile() -> None:
+        keep_watch(world, phase, lookout)
+
+    said = taken_up(world, phase, lookout, waiting=waiting, meanwhile=meanwhile)
+    beat(world, phase, lookout, awaiting, meanwhile=meanwhile)
     return said
 
 

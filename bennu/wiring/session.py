@@ -25,6 +25,7 @@ from bennu.core.states import Direction, Event, State
 from bennu.core.status import GroupStatus
 from bennu.engine import lock
 from bennu.engine.journal import Journal
+from bennu.engine.lookout import Aside
 from bennu.engine.preview import planned
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
@@ -39,6 +40,7 @@ from bennu.phases.order import PHASES
 from bennu.ports.repository import Reply, Request, RequestBox
 from bennu.settings import GroupSettings, Settings, load
 from bennu.wiring import looking
+from bennu.wiring.aside import in_a_thread
 from bennu.wiring.change_control import second_person, ticketed, words_ahead
 from bennu.wiring.systems import Built, built, ourselves
 from bennu.wiring.watching import beating, watched
@@ -105,6 +107,11 @@ class Session:
     def journal(self) -> Journal:
         """The group's journal, with our own pen."""
         return Journal(self.systems.repository, self.systems.checkpoint, self.systems.clock, self.group, ourselves(self.systems.checkpoint))
+
+    @property
+    def aside(self) -> Aside:
+        """Who does what may take its time: a thread."""
+        return in_a_thread
 
     # What stands
 

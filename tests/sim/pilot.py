@@ -17,6 +17,7 @@ from bennu.core.states import State
 from bennu.engine.endings import left_alone
 from bennu.engine.heartbeat import beat_beside
 from bennu.engine.journal import Holder, Journal
+from bennu.engine.lookout import Aside, at_once
 from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
@@ -133,6 +134,10 @@ class SimSession(Session):
     @property
     def _built(self) -> Built:
         return self._simulated
+
+    @property
+    def aside(self) -> Aside:
+        return at_once  # virtual time knows no second thread
 
     @property
     def policy(self) -> Policy:
