@@ -32,15 +32,15 @@ class Struck:
         return self._last(found) if f"{self._colour}.{attribute}" == self._call else found
 
     def _last(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def asked(*args: Any) -> None:
-            real(*args)
+        def asked(*args: Any, **options: Any) -> None:
+            real(*args, **options)
             os.kill(os.getpid(), signal.SIGKILL)
 
         return asked
 
     @contextmanager
-    def _critical(self, name: str) -> Iterator[Any]:
-        with self._real.critical(name) as real:
+    def _critical(self, *args: Any, **options: Any) -> Iterator[Any]:
+        with self._real.critical(*args, **options) as real:
             yield Struck(real, self._colour, self._call)
 
 
