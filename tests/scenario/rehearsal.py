@@ -20,6 +20,8 @@ from bennu.lab.fleet_files import git
 from bennu.lab.places import LabDir
 
 LONG_S = 150.0
+# What is left of a hand-over there and back: Git counts both moves of the authority.
+TERM_TWO = ["+  annotations:", '+    bennu.io/term: "2"']
 _IDENTITY = {f"GIT_{role}_{part}": text for role in ("AUTHOR", "COMMITTER") for part, text in (("NAME", "An SRE"), ("EMAIL", "sre@lab.test"))}
 
 
@@ -146,6 +148,11 @@ class Rehearsal:
         """The branch's tree at the remote: equal trees are equal files."""
         git(self.fleet, "-c", "credential.helper=", "fetch", "--quiet", str(self.lab.root / "git" / "fleet.git"), "main")
         return git(self.fleet, "rev-parse", "FETCH_HEAD^{tree}").strip()
+
+    def edited_since(self, before: str) -> list[str]:
+        """Every line that was added or taken away since the tree *before*, as a diff has it."""
+        lines = git(self.fleet, "diff", "--unified=0", before, self.tree()).splitlines()
+        return [line for line in lines if line.startswith(("+", "-")) and not line.startswith(("+++", "---"))]
 
     def directories(self) -> set[str]:
         """The clusters that Git knows."""
