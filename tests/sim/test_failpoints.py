@@ -38,6 +38,8 @@ def tried(leg: Leg, chosen: list[Failpoint], hows: list[How], begin: int = 0) ->
 
 # Steps that only a silent API or an earlier disaster brings about: in test_lost_before_the_promotion and test_disaster_judged, without a kill at each of their calls.
 ELSEWHERE = {"PointerBack", "OwnWrites"}
+# Acts on the leg past a broken link, inside the step that swaps the roles, which is the one that is recorded.
+WRAPPED = {"HandBack"}
 # Asked of the holder by whoever types a request, or only by tests and the lab.
 UNCALLED = {"post", "patch_status"}
 # A few legs on which everything is met: making, switching, going back and taking down.
@@ -87,7 +89,7 @@ def test_every_effect_of_every_step_is_met_on_some_leg() -> None:
         effects, places = effects + sum(call.is_effect for call in undisturbed(leg).recording.calls), places + len(points(leg))
         ran |= undisturbed(leg).recording.steps.ran
         called |= {call.name.split(".")[-1] for call in undisturbed(leg).recording.calls}
-    assert {step.__name__ for step in concrete() - ran} == ELSEWHERE
+    assert {step.__name__ for step in concrete() - ran} == ELSEWHERE | WRAPPED
     assert EFFECTS - called == UNCALLED
     print(f"{len(LEGS)} legs, {effects} effects, {4 * effects} failpoints, {places} worlds, {3 * places} runs")
     assert (effects > 500, places > 1000) == (True, True)

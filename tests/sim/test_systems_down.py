@@ -6,7 +6,7 @@ import pytest
 
 from bennu.core.clusters import Colour
 from bennu.core.states import State
-from bennu.errors import BennuError, DependencyDown, StoppedSafe
+from bennu.errors import BennuError, DependencyDown, GateRefused
 from bennu.phases.kinds import CONFIGMAP, FLUX_RECONCILE, annotations_of
 from bennu.ports.kubernetes import Ref
 from tests.sim.failpoints import following
@@ -106,12 +106,12 @@ def test_a_push_that_arrived_without_an_answer_is_not_made_twice(state: State, e
 def test_with_a_full_disk_nothing_is_begun() -> None:
     world = universe(FAST)
     world.disk(ANN.name).full = True
-    outcome = Pilot(world).start()
-    assert isinstance(outcome.error, StoppedSafe), outcome
+    with pytest.raises(GateRefused, match="No space left"):
+        Pilot(world).start()
     assert len(world.remote.history) == 1
     assert Colour.GREEN not in world.provisioner.clusters
     world.disk(ANN.name).full = False
-    assert Pilot(world).resume().error is None
+    assert Pilot(world).start().error is None
     at_rest(world, Colour.GREEN)
 
 
@@ -129,12 +129,15 @@ def test_a_disk_that_fills_up_stops_the_run_before_the_next_effect(state: State)
 
 def test_a_disk_that_fills_up_inside_the_switchover_does_not_stop_it() -> None:
     world = entered(State.SWITCHOVER_LOCKED, FAST)
-    pilot = Pilot(world)
-    world.disk(ANN.name).full = True
-    outcome = pilot.resume()
-    assert (outcome.code, outcome.standing.state) == (5, State.PROMOTED)
-    assert world.master_in_git() is Colour.GREEN
-    assert world.runs_exclusive(Colour.GREEN)
+
+    def fill(call: str) -> None:
+        if call == "redis.blue.fence":
+            world.disk(ANN.name).full = True
+
+    outcome = Pilot(world, taps=Taps(after=fill)).resume()
+    assert outcome.error is None, outcome
+    assert any("with the journal in Git alone" in progress.text for progress in outcome.progress)
+    at_rest(world, Colour.GREEN)
     assert not world.lost()
 
 
