@@ -40,8 +40,8 @@ def tried(leg: Leg, chosen: list[Failpoint], hows: list[How], begin: int = 0) ->
 ELSEWHERE = {"PointerBack", "OwnWrites"}
 # Acts on the leg past a broken link, inside the step that swaps the roles, which is the one that is recorded.
 WRAPPED = {"HandBack"}
-# Asked of the holder by whoever types a request, or only by tests and the lab.
-UNCALLED = {"post", "patch_status"}
+# Asked of the holder by whoever types a request, or only by tests and the lab; kept is only what a way back would lose, which is in test_not_attached and test_broken_way_back.
+UNCALLED = {"post", "patch_status", "save_dump"}
 # A few legs on which everything is met: making, switching, going back and taking down.
 FEW = [leg for leg in LEGS if leg.name in ("forward, PROVISIONING", "forward, SWITCHOVER_LOCKED", "reverse")]
 
