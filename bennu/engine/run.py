@@ -6,9 +6,9 @@ It knows phases and steps only by their base, systems only by their ports, and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bennu.core import fsm
 from bennu.core.consent import SAID, awaited
@@ -23,37 +23,25 @@ from bennu.core.verdict import opened
 from bennu.engine.consent import consent, said, waits_for
 from bennu.engine.endings import ending
 from bennu.engine.journal import Entry, Uncopied
-from bennu.engine.lookout import Lookout
 from bennu.engine.notes import Notes
 from bennu.engine.progress import Mark, Progress
+from bennu.engine.recorder import Recorder
 from bennu.engine.requests import answer_recorded, verdict
 from bennu.engine.runbook import Runbook, commit_message
-from bennu.engine.silence import until_heard, written
 from bennu.engine.turns import GateFailed, Inconclusive, OutOfTime, RollbackAsked, StopAsked, Turn, Unheard, Wishes
-from bennu.engine.wait import asked, at_safe_point, keep_watch, look_around, until_open, woken
+from bennu.engine.wait import asked, at_safe_point, look_around, until_open, woken
 from bennu.engine.wake import Slept
 from bennu.errors import BennuError, GateRefused, Interrupted, LockLost, Paused, RolledBack, StoppedSafe
 from bennu.phases.base import Effect, GateStep, Phase, Step, StepAborted, World
 from bennu.ports.repository import Change
 
 
-@dataclass
-class Engine:
-    """One run. ``talk`` takes what steps say while they act (a generator can't yield from inside them)."""
+@dataclass(kw_only=True)
+class Engine(Recorder):
+    """One run."""
 
     runbook: Runbook
-    world: World
-    lookout: Lookout
     wishes: Wishes
-    talk: Callable[[Progress], None] = field(default=lambda progress: None)
-
-    def __post_init__(self) -> None:
-        self.lookout.counters.silence.tell = self.lookout.journal.tell = lambda line: self.talk(Progress(Mark.WARN, self.state, text=line))
-
-    @property
-    def state(self) -> State:
-        """The state by the journal."""
-        return self.lookout.journal.standing.state
 
     def drive(self) -> Iterator[Progress]:
         """Run to the end. Raises what ``bennu.errors`` says; RolledBack (6) is an end, too."""
@@ -253,10 +241,6 @@ class Engine:
                 self._write(Entry(Kind.ABORTED, step="switchover-locked.*", data={"reason": str(turn)[:300]}))
                 raise (turn.ending if isinstance(turn, StepAborted) and turn.ending else self._stuck(step, turn)) from turn
 
-    def _quiet(self, state: State) -> Phase:
-        """A phase without monitors: on the way back nothing is left to retreat to."""
-        return Phase(state, Event.ROLLBACK, lambda world: (), turnable=False)
-
     def _begun(self, phase: Phase) -> bool:
         """Whether anything of an atomic phase has been done: from then on it has no safe point before its end."""
         standing, steps = self.lookout.journal.standing, phase.steps(self._now())
@@ -407,56 +391,6 @@ class Engine:
         yield Progress(Mark.PAUSED, phase.state, Status.PAUSED, text=reason)
         on = f"'bennu rotate {waits_for(phase, self._now(), self.wishes) or 'resume'}' goes on"
         raise Paused(reason, changed="the steps so far", next_step=f"{on}, 'bennu rotate rollback' goes back")
-
-    # Records
-
-    def _said(self, step: Step, line: str) -> None:
-        self.talk(Progress(Mark.TALK, self.state, step=step.id, title=step.title, text=line))
-
-    def as_of_now(self) -> World:
-        """The world with what the journal says now; safe to ask from another thread."""
-        journal = self.lookout.journal
-        return replace(self.world, epoch=journal.epoch, facts=journal.standing.facts)
-
-    def _now(self) -> World:
-        self.world = self.as_of_now()
-        return self.world
-
-    def _write(self, *entries: Entry, change: Change | None = None, clusters: tuple[str, ...] = (), phase: Phase | None = None) -> str:
-        """Record; while Git is silent, with *phase* kept in sight (none: what it would turn to is what is being done)."""
-        watched = phase or self._quiet(self.state)
-        if phase is not None:
-            self.lookout.wake.check()
-        elif self.lookout.wake.slept:
-            woken(self._now(), watched, self.lookout)
-        return written(
-            self.lookout,
-            self.world,
-            *entries,
-            change=change,
-            clusters=clusters,
-            meanwhile=lambda: keep_watch(self._now(), watched, self.lookout),
-            phase=watched,
-        )
-
-    def _until_heard(self, phase: Phase) -> None:
-        until_heard(self.lookout, self.world, self.lookout.journal.reread, meanwhile=lambda: keep_watch(self._now(), phase, self.lookout))
-
-    def _note(self, status: Status, reason: str, direction: Direction | None = None) -> None:
-        self._write(Entry(Kind.STATUS, data={"reason": reason[:300]}, status=status, direction=direction))
-
-    def _fail(self, reason: str) -> None:
-        self._note(Status.FAILED, reason)
-
-    def _enter(self, event: Event, *before: Entry) -> Progress:
-        state = fsm.advance(self.state, event)
-        status = Status.DONE if state is State.IDLE_STABLE else Status.RUNNING
-        direction = Direction.FORWARD if state is State.IDLE_STABLE and event is not Event.ROLLBACK else None
-        entered = Entry(Kind.STATE, data={"event": event.value}, state=state, status=status, direction=direction)
-        # The last transition and the release in one swap: a holder that died between them would leave a lock with no rotation to take over.
-        over = (Entry(Kind.RELEASE, state=state, status=status, direction=direction),) if state is State.IDLE_STABLE else ()
-        self._write(*before, entered, *over)
-        return Progress(Mark.STATE, state, status, text=event.value)
 
     def _finish(self) -> Progress:
         pause = rotation_view(self.lookout.journal.standing).switchover.pause.words()

@@ -154,4 +154,5 @@ def _engine(here: Session, rotation: Rotation, wanted: Wishes, stop: StopFlag | 
     with _or_let_go(here):
         world, wake = here.world(rotation), Wake(here.systems.clock.lapsed)
         world = replace(world, systems=awake(world.systems, wake.check))
-        return Engine(RUNBOOK, world, Lookout(here.journal, here.box, stop or StopFlag(), Counters(), wake, aside=here.aside), wanted)
+        lookout = Lookout(here.journal, here.box, stop or StopFlag(), Counters(), wake, aside=here.aside)
+        return Engine(runbook=RUNBOOK, world=world, lookout=lookout, wishes=wanted)

@@ -88,9 +88,8 @@ class Desk:
         rotation = Rotation(RotationId(GROUP, 1), Colour.BLUE, Colour.GREEN, "CHG1")
         world = World(rotation, cast("Any", None), LAB, cast("Systems", _Clocked(self.clock)))
         lookout = Lookout(journal, MemoryRequestBox(self.remote), self.stop, Counters(), Wake(self.clock.lapsed))
-        return Engine(
-            Runbook(phases, lambda w, s: back, lambda w: (), lambda w: back, lambda w: (), lambda w, s: ()), world, lookout, wishes or Wishes(auto_promote=True)
-        )
+        runbook = Runbook(phases, lambda w, s: back, lambda w: (), lambda w: back, lambda w: (), lambda w, s: ())
+        return Engine(runbook=runbook, world=world, lookout=lookout, wishes=wishes or Wishes(auto_promote=True))
 
 
 _FORWARD = (
