@@ -49,6 +49,16 @@ class GroupSettings(Section):
     dns: DnsSettings | None = None
     drain: DrainSettings = DrainSettings()
 
+    @property
+    def policy_numbers(self) -> dict[str, float]:
+        """The policy's numbers that the group's own sections set, in the policy's units."""
+        found: dict[str, float | None] = {
+            "reconcile_timeout_s": self.flux.max_reconcile,
+            "pause_budget_ms": self.switchover.pause_budget * 1000 if self.switchover and self.switchover.pause_budget else None,
+            "stop_timeout_s": max((workload.stop_within for workload in self.active_only), default=None),
+        }
+        return {name: value for name, value in found.items() if value}
+
     @field_validator("apps", "redis")
     @classmethod
     def _names_once(cls, found: tuple[Any, ...]) -> tuple[Any, ...]:

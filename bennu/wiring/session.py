@@ -92,7 +92,7 @@ class Session:
     def policy(self) -> Policy:
         """The named policy with the file's overrides, and over those what the group itself says."""
         base = named(self.options.policy or self.settings.policy)
-        return overridden(overridden(base, dict(self.settings.policy_overrides or {})), _own_numbers(self.conf))
+        return overridden(overridden(base, dict(self.settings.policy_overrides or {})), self.conf.policy_numbers)
 
     @cached_property
     def _built(self) -> Built:
@@ -376,16 +376,6 @@ class Session:
             raise DurableStateError("the journal tells of no rotation with a source and a target", next_step="'bennu rotate status --why' shows its records")
         options = frozenset(name for name, value in standing.options.items() if value == "true")
         return Rotation(RotationId(self.group, standing.number), standing.source, standing.target, standing.ticket, standing.started_by, options)
-
-
-def _own_numbers(conf: GroupSettings) -> dict[str, float]:
-    """The policy's numbers that a group's own sections set."""
-    found: dict[str, float | None] = {
-        "reconcile_timeout_s": conf.flux.max_reconcile,
-        "pause_budget_ms": conf.switchover.pause_budget * 1000 if conf.switchover and conf.switchover.pause_budget else None,
-        "stop_timeout_s": max((workload.stop_within for workload in conf.active_only), default=None),
-    }
-    return {name: value for name, value in found.items() if value}
 
 
 def session(options: Options) -> Session:
