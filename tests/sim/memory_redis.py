@@ -7,83 +7,17 @@ and GET, and everything about time but the pause.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from bennu.core.expiry import Expiry
 from bennu.core.export import Entry
 from bennu.core.surroundings import Admission, Profile, User
 from bennu.errors import DependencyDown, GateRefused, StoppedSafe
 from bennu.ports.redis import Address, Credential, Critical, Fenced, Following, LastSave, Member, Observation, Position, Replica, Trust
-
-_numbers = itertools.count(1)
-
-
-def _fresh_id() -> str:
-    return f"{next(_numbers):040x}"
-
-
-class Held(Exception):
-    """A client's write waits for the end of the pause."""
-
-
-class ReadOnly(Exception):
-    """READONLY: the server is a replica."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What a server process is; replaced as a whole, so that a snapshot is a value."""
-
-    run_id: str
-    replid: str
-    replid2: str = ""
-    offset: int = 0
-    second_offset: int = -1
-    master: Address | None = None
-    synced: bool = False
-    data: tuple[tuple[str, str], ...] = ()
-    sync_full: int = 0
-
-    @cached_property
-    def keys(self) -> dict[str, str]:
-        return dict(self.data)
-
-    def __deepcopy__(self, memo: object) -> State:
-        return self
-
-
-@dataclass
-class Connection:
-    """An open connection by its name."""
-
-    name: str
-    alive: bool = True
-
-
-@dataclass
-class Knobs:
-    """What tests turn."""
-
-    aof: bool = True
-    read_only_replica: bool = True
-    config_file: str = "/data/redis.conf"
-    up: bool = True
-    reachable: bool = True
-    version: str = "9.0.0"
-    sentinels: int = 0
-    saving: bool = False
-    password: str = ""
-    tls_replication: bool = False
-    authority: str = ""  # who signed its certificate, and whom it trusts
-    syncing: bool = False
-    refuses: bool = False  # it answers every question with a refusal, as one whose password was changed does
-    expiries: tuple[Expiry, ...] = ()
-    profile: Profile = field(default_factory=Profile)
+from tests.sim.redis_state import Connection, Held, Knobs, ReadOnly, State, fresh_id
 
 
 class RedisNet:
@@ -140,7 +74,7 @@ class MemoryRedis:
         self.name_ = name
         self.address = address
         self.knobs = Knobs()
-        self.state = State(_fresh_id(), _fresh_id())
+        self.state = State(fresh_id(), fresh_id())
         self.written_master: Address | None = None  # what the configuration file says of the role
         self.masterauth = ""
         self.paused_until = 0.0
@@ -245,7 +179,7 @@ class MemoryRedis:
             return
         if master is None:
             self.promotions += 1
-            self.state = replace(state, master=None, synced=False, replid=_fresh_id(), replid2=state.replid, second_offset=state.offset + 1)
+            self.state = replace(state, master=None, synced=False, replid=fresh_id(), replid2=state.replid, second_offset=state.offset + 1)
             for replica in self.net.replicas_of(self):
                 replica.state = replace(replica.state, synced=False)
         else:
@@ -308,8 +242,8 @@ class MemoryRedis:
         for connection in self.connections:
             connection.alive = False
         state = self.state
-        history = (state.replid, state.offset) if history_kept else (_fresh_id(), 0)
-        self.state = State(_fresh_id(), *_with_empty_second(history), master=self.written_master, data=state.data if kept else ())
+        history = (state.replid, state.offset) if history_kept else (fresh_id(), 0)
+        self.state = State(fresh_id(), *_with_empty_second(history), master=self.written_master, data=state.data if kept else ())
         self.paused_until = 0.0
         self.net.settle()
 

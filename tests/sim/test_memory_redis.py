@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bennu.ports.redis import Address
-from tests.sim.memory_redis import Held, MemoryRedis, ReadOnly, RedisNet
+from tests.sim.memory_redis import MemoryRedis, RedisNet
+from tests.sim.redis_state import Held, ReadOnly
 
 BLUE, GREEN, NOWHERE = Address("10.0.0.1", 6379), Address("10.0.0.2", 6379), Address("127.0.0.1", 1)
 

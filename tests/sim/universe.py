@@ -26,8 +26,9 @@ from tests.sim.memory_dns import MemoryDns
 from tests.sim.memory_kubernetes import MemoryKubernetes
 from tests.sim.memory_metrics import MemoryMetrics
 from tests.sim.memory_provisioner import MemoryProvisioner
-from tests.sim.memory_redis import Held, MemoryRedis, ReadOnly, RedisNet
+from tests.sim.memory_redis import MemoryRedis, RedisNet
 from tests.sim.memory_repository import MemoryRemote
+from tests.sim.redis_state import Held, ReadOnly
 from tests.sim.virtual_clock import VirtualClock
 
 PORT = 6379

@@ -158,7 +158,7 @@ def test_a_clone_that_belongs_to_somebody_else_is_no_damage(a_user_of_git: Path)
     [
         "remote: fatal: write error: No space left on device",
         "git@github.com: Permission denied (publickey).",
-        "warning: unable to access '/root/.gitconfig': Permission denied",
+        "warning: unable to access '/home/ann/.gitconfig': Permission denied",
         "fatal: repository '/nowhere' does not exist",
     ],
 )

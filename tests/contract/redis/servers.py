@@ -20,7 +20,8 @@ from bennu.adapters.redis import RedisEndpoint, RedisOverSocket
 from bennu.adapters.redis_link import Link, Refusal
 from bennu.adapters.redis_tls import Tls
 from bennu.ports.redis import Address, RedisServer
-from tests.sim.memory_redis import Connection, Held, MemoryRedis, ReadOnly, RedisNet
+from tests.sim.memory_redis import MemoryRedis, RedisNet
+from tests.sim.redis_state import Connection, Held, ReadOnly
 
 REAL = ("valkey", "redis", "redis6")
 
