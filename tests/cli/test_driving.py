@@ -128,20 +128,10 @@ def test_a_signal_before_the_lock_leaves_nothing() -> None:
     assert "changed: nothing\n" in err
 
 
+@pytest.mark.parametrize("words", [(), ("--deaf",)], ids=["", "in a call that none interrupts"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_the_first_signal_is_answered_and_the_second_ends_at_once(number: int, code: int) -> None:
-    with terminal() as (screen, slave), rehearsed(FENCED, stdin=NULL, stdout=slave, stderr=slave) as run:
-        run.met()
-        run.process.send_signal(signal.SIGINT)
-        seen(screen, b"a second one ends at once")
-        assert run.process.poll() is None
-        run.process.send_signal(number)
-        assert run.code() == code
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_both_signals_are_answered_while_the_main_thread_is_in_a_call_that_none_interrupts(number: int, code: int) -> None:
-    with terminal() as (screen, slave), rehearsed(FENCED, "--deaf", stdin=NULL, stdout=slave, stderr=slave) as run:
+def test_the_first_signal_is_answered_and_the_second_ends_at_once(number: int, code: int, words: tuple[str, ...]) -> None:
+    with terminal() as (screen, slave), rehearsed(FENCED, *words, stdin=NULL, stdout=slave, stderr=slave) as run:
         run.met()
         run.process.send_signal(signal.SIGINT)
         seen(screen, b"a second one ends at once")

@@ -79,33 +79,44 @@ def seams(state: State, kit: Kit) -> list[tuple[int, str]]:
     return [(number, calls[number - 1]) for number in found if number >= taken]
 
 
-def slept_through(state: State, kit: Kit, every: int = 1) -> None:
-    """Sleeps at each seam, one a run; then the rotation goes on to the next state."""
+def at_each_seam(state: State, kit: Kit, judged: Callable[[Universe, int, bool], None], every: int = 1) -> None:
+    """*judged* sleeps at one seam in a world of its own; its last argument: whether that is the last one, before which another thread's read may be missing."""
     found, broken = seams(state, kit)[::every], []
-    assert len(found) > 2
     for number, call in found:
-        world = entered(state, kit)
-        sleeper = Sleeper(world, number)
         try:
-            outcome = sleeper.run()
-            assert sleeper.slept_after or number == found[-1][0], outcome
-            assert isinstance(outcome.error, BennuError | Killed | None), outcome
-            assert outcome.code in (-1, 0, 5), outcome
-            sleeper.read_first()
-            if Pilot(world).session.standing().state not in (following(state), State.IDLE_STABLE):
-                again = Pilot(world)
-                again.watch = until(following(state))
-                second = again.resume()
-                assert second.standing.state is following(state), f"{outcome}, then {second}"
-            assert (world.violations, world.lost()) == ([], [])
+            judged(entered(state, kit), number, number == found[-1][0])
         except AssertionError as error:
             broken.append(f"{number} {call}: {str(error)[:500]}")
     assert not broken, "\n".join([f"{len(broken)} of {len(found)}", *broken])
 
 
+def slept_through(state: State, kit: Kit, every: int = 1) -> None:
+    """Sleeps at each seam, one a run; then the rotation goes on to the next state."""
+    assert len(seams(state, kit)[::every]) > 2
+
+    def judged(world: Universe, number: int, last: bool) -> None:
+        sleeper = Sleeper(world, number)
+        outcome = sleeper.run()
+        assert sleeper.slept_after or last, outcome
+        assert isinstance(outcome.error, BennuError | Killed | None), outcome
+        assert outcome.code in (-1, 0, 5), outcome
+        sleeper.read_first()
+        if Pilot(world).session.standing().state not in (following(state), State.IDLE_STABLE):
+            again = Pilot(world)
+            again.watch = until(following(state))
+            second = again.resume()
+            assert second.standing.state is following(state), f"{outcome}, then {second}"
+        assert (world.violations, world.lost()) == ([], [])
+
+    at_each_seam(state, kit, judged, every)
+
+
+EVERYWHERE = [*((state, FAST) for state in STATES), (State.SWITCHOVER_LOCKED, OUTSIDE)]
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("state", "kit"), [*((state, FAST) for state in STATES), (State.SWITCHOVER_LOCKED, OUTSIDE)])
+@pytest.mark.parametrize(("state", "kit"), EVERYWHERE)
 def test_a_laptop_may_sleep_for_an_hour_at_any_seam(state: State, kit: Kit) -> None:
     slept_through(state, kit)
 
@@ -117,31 +128,24 @@ def test_a_laptop_may_sleep_for_an_hour(state: State) -> None:
 
 def stolen_at(state: State, kit: Kit, every: int = 1) -> None:
     """As above, with Bob leading by the time that Ann wakes up: she changes nothing any more, and ends with 4."""
-    found, broken = seams(state, kit)[::every], []
-    for number, call in found:
-        world = entered(state, kit)
+
+    def judged(world: Universe, number: int, last: bool) -> None:
         bobs: list[Outcome] = []
+        sleeper = Sleeper(world, number, lambda: bobs.append(fresh_take(world, BOB, Wishes(auto_promote=True))))
+        outcome = sleeper.run()
+        if not bobs and last:
+            return
+        assert bobs[0].error is None, bobs[0]
+        assert outcome.code == 4, outcome
+        assert [one for one in sleeper.since if writes(one) and one != "repository.advance"] == [], sleeper.since
+        at_rest(world, Colour.GREEN)
 
-        def take(world: Universe = world, bobs: list[Outcome] = bobs) -> None:
-            bobs.append(fresh_take(world, BOB, Wishes(auto_promote=True)))
-
-        sleeper = Sleeper(world, number, take)
-        try:
-            outcome = sleeper.run()
-            if not bobs and number == found[-1][0]:
-                continue  # its last call: another thread's read may be missing before it
-            assert bobs[0].error is None, bobs[0]
-            assert outcome.code == 4, outcome
-            assert [one for one in sleeper.since if writes(one) and one != "repository.advance"] == [], sleeper.since
-            at_rest(world, Colour.GREEN)
-        except AssertionError as error:
-            broken.append(f"{number} {call}: {str(error)[:500]}")
-    assert not broken, "\n".join([f"{len(broken)} of {len(found)}", *broken])
+    at_each_seam(state, kit, judged, every)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("state", "kit"), [*((state, FAST) for state in STATES), (State.SWITCHOVER_LOCKED, OUTSIDE)])
+@pytest.mark.parametrize(("state", "kit"), EVERYWHERE)
 def test_whoever_was_overtaken_in_the_sleep_changes_nothing_at_any_seam(state: State, kit: Kit) -> None:
     stolen_at(state, kit)
 
