@@ -85,7 +85,7 @@ def start(
         return
     accepted = tuple(name for name, on in (("adopt", adopt), ("accept-one-way", accept_one_way), ("keep-source", keep_source), ("snapshot", snapshot)) if on)
     rotation = here.proposed(to, accepted, ticket=ticket, only_fresh=True)
-    wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, keep_source=keep_source, stop_after=stop_after, timeout_s=timeout)
+    wishes = wiring.wishes(auto_promote=auto_promote, no_wait=no_wait, stop_after=stop_after, timeout_s=timeout)
     here.refuse_words(wishes, rotation.started_by)
     here.preflight(rotation)
     if sys.stdin.isatty() and not no_input:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from bennu.core.consent import SAID, barred
-from bennu.core.disaster import BY
 from bennu.core.record import Kind
 from bennu.core.states import Status
 from bennu.engine.journal import Entry
 from bennu.engine.turns import Wishes
-from bennu.phases.base import Phase, World
+from bennu.phases.base import World
 
 
 def consent(verb: str, by: str) -> Entry:
     """That *by* said *verb*: from here on the run waits for it no more."""
     return Entry(Kind.FACT, data={SAID[verb]: by}, status=Status.RUNNING)
-
-
-def waits_for(phase: Phase, world: World, wishes: Wishes) -> str:
-    """The word that must be said before the phase is left, empty for none. Where the source is kept nothing is taken down."""
-    verb = phase.confirm(world)
-    return "" if verb == "drain" and (wishes.keep_source or world.facts.get(BY)) else verb
 
 
 def said(verb: str, world: World, wishes: Wishes, here: str) -> tuple[Entry, ...] | None:

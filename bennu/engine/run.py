@@ -20,7 +20,7 @@ from bennu.core.states import Direction, Event, State, Status
 from bennu.core.status import rotation_view
 from bennu.core.switchover import announced
 from bennu.core.verdict import opened
-from bennu.engine.consent import consent, said, waits_for
+from bennu.engine.consent import consent, said
 from bennu.engine.endings import ending
 from bennu.engine.journal import Entry, Uncopied
 from bennu.engine.notes import Notes
@@ -138,7 +138,7 @@ class Engine(Recorder):
                 if phase.atomic and self.lookout.journal.standing.intent:
                     yield from self._retreat(phase, signal.message)
                 raise
-            event = Event.KEEP_SOURCE if phase.state is State.PROMOTED and (self.wishes.keep_source or self._in_disaster()) else phase.leaves_by
+            event = Event.KEEP_SOURCE if phase.state is State.PROMOTED and (self.world.rotation.keeps_source or self._in_disaster()) else phase.leaves_by
             yield self._enter(event)
         yield self._finish()
 
@@ -164,7 +164,7 @@ class Engine(Recorder):
         for step in phase.steps(self._now()):
             if step.id not in self.lookout.journal.standing.done:
                 yield from self._one(step, phase)
-        if verb := waits_for(phase, self._now(), self.wishes):
+        if verb := phase.confirm(self._now()):
             yield from self._confirmed(phase, verb)
         if self.wishes.stop_after is phase.state:
             yield from self._pause(phase, f"stopped after {phase.state}, as asked")
@@ -389,7 +389,7 @@ class Engine(Recorder):
         self._note(Status.PAUSED, reason)
         self._write(Entry(Kind.RELEASE))
         yield Progress(Mark.PAUSED, phase.state, Status.PAUSED, text=reason)
-        on = f"'bennu rotate {waits_for(phase, self._now(), self.wishes) or 'resume'}' goes on"
+        on = f"'bennu rotate {phase.confirm(self._now()) or 'resume'}' goes on"
         raise Paused(reason, changed="the steps so far", next_step=f"{on}, 'bennu rotate rollback' goes back")
 
     def _finish(self) -> Progress:

@@ -86,7 +86,6 @@ class Wishes:
     auto_promote: bool = False
     promote: bool = False
     no_wait: bool = False
-    keep_source: bool = False
     stop_after: State | None = None
     accept_loss: bool = False
     timeout_s: float = 0.0  # 0 = the policy's own

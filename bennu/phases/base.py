@@ -55,6 +55,11 @@ class Rotation:
         """Whether this run made its target: a cluster that stood there before it, kept or taken as it was, is not its to destroy."""
         return not self.options & {BESIDE, "adopt"}
 
+    @property
+    def keeps_source(self) -> bool:
+        """Whether the old cluster stays, for a cleanup of its own."""
+        return "keep-source" in self.options
+
     def swapped(self) -> Rotation:
         """The same run with the roles swapped: the reverse switchover."""
         return replace(self, source=self.target, target=self.source)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from bennu.core.clusters import Colour
+from bennu.core.consent import SAID, awaited
 from bennu.core.disaster import BESIDE, BY
 from bennu.core.invariants import SPLIT_BRAIN
 from bennu.core.outlook import Looked, Outlook, Scene, of_hand_over
@@ -83,9 +84,10 @@ def _going_on(world: World, standing: Standing, left: tuple[Step, ...]) -> Outlo
         return Outlook(
             f"goes on with '{left[0].title}' ({left[0].id}){way}", f"it is the first of {len(left)} steps of {standing.state} that are not recorded as done"
         )
-    confirm = _phase(standing).confirm if standing.direction is Direction.FORWARD else ""
-    if confirm and not standing.facts.get("promoted.by"):
-        return Outlook(f"waits for 'bennu rotate {confirm}', and watches meanwhile", f"every step of {standing.state} is recorded as done")
+    verb = _phase(standing).confirm(world) if standing.direction is Direction.FORWARD else ""
+    if verb and not standing.facts.get(SAID[verb]):
+        words = awaited(verb, world.rotation.started_by, world.settings.repository.require.second_person)
+        return Outlook(f"{words}, and watches meanwhile", f"every step of {standing.state} is recorded as done")
     return Outlook(f"leaves {standing.state}", f"every step of it is recorded as done{way}")
 
 

@@ -259,7 +259,7 @@ def metrics_answer(world: World) -> Verdict:
 
 def source_provisioned(world: World) -> Verdict:
     """S8 can destroy only what the provisioner has."""
-    if "keep-source" in world.rotation.options:
+    if world.rotation.keeps_source:
         return opened("the source is kept (--keep-source)")
     known = world.systems.provisioner.knows(world.order(world.rotation.source))
     if known is None:

@@ -6,6 +6,7 @@ The record keeps one writer: the DNSEndpoint stays in the old source's directory
 from __future__ import annotations
 
 from bennu.core.clusters import Colour
+from bennu.core.disaster import BY
 from bennu.core.gates import dns_moved
 from bennu.core.policy import Policy
 from bennu.core.states import Event, State
@@ -171,8 +172,9 @@ def _steps(world: World) -> tuple[Step, ...]:
 
 
 def _confirm(world: World) -> str:
-    """The last moment with a way back: where a second person is asked for, it is not left by itself."""
-    return "drain" if "drain" in world.settings.repository.require.second_person else ""
+    """The last moment with a way back: where a second person is asked for, it is not left by itself. Where the source is kept nothing is taken down."""
+    kept = world.rotation.keeps_source or world.facts.get(BY)
+    return "drain" if not kept and "drain" in world.settings.repository.require.second_person else ""
 
 
 PHASE = Phase(State.PROMOTED, Event.DNS_UPDATED, _steps, confirm=_confirm)

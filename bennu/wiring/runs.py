@@ -30,7 +30,6 @@ def wishes(
     auto_promote: bool = False,
     promote: bool = False,
     no_wait: bool = False,
-    keep_source: bool = False,
     stop_after: str = "",
     timeout_s: float = 0,
     accept_loss: bool = False,
@@ -43,7 +42,7 @@ def wishes(
         state = State(stop_after.upper()) if stop_after else None
     except ValueError:
         raise UsageError(f"{stop_after!r} is not a state", next_step=f"choose one of {', '.join(State)}") from None
-    return Wishes(auto_promote, promote, no_wait, keep_source, state, accept_loss, timeout_s, dr, gone, drain)
+    return Wishes(auto_promote, promote, no_wait, state, accept_loss, timeout_s, dr, gone, drain)
 
 
 RUNBOOK = Runbook(PHASES, rollback.steps, rollback.judge, rollback.reverse, rollback.reverse_retreat, disaster.steps, writes_astray, target_silent)
@@ -107,8 +106,6 @@ def resumed(here: Session, wanted: Wishes, stop: StopFlag | None = None, *, over
         standing = lock.take(here.journal, over=over.id, patience=patience, clusters=_pinned(here, here.rotation(standing)))
         with _or_let_go(here):
             rotation = here.rotation(standing)
-        if "keep-source" in rotation.options:
-            wanted = replace(wanted, keep_source=True)
         with here.beating(_engine(here, rotation, wanted, stop)) as engine, here.watched(engine):
             yield engine
 

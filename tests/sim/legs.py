@@ -79,7 +79,7 @@ def _to_be_aborted() -> Universe:
 
 def _kept() -> Universe:
     world = universe(FAST)
-    assert Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).error is None
+    assert Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",)).error is None
     return world
 
 

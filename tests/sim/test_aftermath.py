@@ -185,7 +185,7 @@ def kept_after_two_masters() -> Universe:
         world.servers[Colour.BLUE].client_write("last-words", "1")
 
     pilot.watch = during("promoted.ttl", opened_by_hand)
-    assert pilot.start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).code == 7
+    assert pilot.start(Wishes(auto_promote=True), options=("keep-source",)).code == 7
     assert Pilot(world).resume().code == 0
     return world
 
@@ -218,5 +218,5 @@ def test_a_cleanup_keeps_what_only_the_doomed_cluster_holds_and_waits_for_a_word
 
 def test_a_cluster_that_was_kept_and_follows_goes_without_a_word() -> None:
     world = universe(FAST)
-    assert Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).code == 0
+    assert Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",)).code == 0
     assert Pilot(world).cleanup("blue").code == 0

@@ -259,7 +259,7 @@ def test_a_source_that_dies_between_fence_and_promotion_is_gone_past_by_the_same
 
 def test_a_cluster_that_was_kept_warm_takes_over_when_the_active_one_dies() -> None:
     world = universe(FAST)
-    assert Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).code == 0
+    assert Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",)).code == 0
     green = world.servers[GREEN]
     green.client_write("last-words", "1")
     world.clusters[GREEN].up = False
@@ -284,7 +284,7 @@ def test_a_cluster_that_was_kept_warm_takes_over_when_the_active_one_dies() -> N
 
 def test_the_record_moves_to_a_kept_cluster_while_the_dead_ones_nodes_live() -> None:
     world = universe(FAST)
-    assert Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).code == 0
+    assert Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",)).code == 0
     # Its Redis alone is dead: its ExternalDNS must let go of the record, which lies in blue's directory since before.
     world.net.cut(world.servers[BLUE], world.servers[GREEN])
     world.servers[GREEN].knobs.up = False

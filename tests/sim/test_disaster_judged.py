@@ -20,7 +20,7 @@ from tests.sim.universe import Universe
 def kept_and_dead() -> Universe:
     """Green was rotated to and burnt down; blue was kept, and has not had the last words."""
     world = universe(FAST)
-    assert Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).code == 0
+    assert Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",)).code == 0
     green = world.servers[GREEN]
     world.net.cut(world.servers[BLUE], green)
     green.client_write("last-words", "1")

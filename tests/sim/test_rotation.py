@@ -181,7 +181,7 @@ def test_a_promote_whose_recheck_fails_does_not_hand_over() -> None:
 
 def test_a_kept_source_stays_warm_and_is_cleaned_up_later() -> None:
     world = universe()
-    outcome = Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",))
+    outcome = Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",))
     assert outcome.error is None, outcome
     at_rest(world, Colour.GREEN, Colour.BLUE)
     assert world.servers[Colour.BLUE].state.synced
@@ -195,7 +195,7 @@ def test_a_kept_source_stays_warm_and_is_cleaned_up_later() -> None:
 
 def test_a_rotation_can_follow_a_cleanup() -> None:
     world = universe()
-    Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",))
+    Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",))
     Pilot(world).cleanup()
     assert Pilot(world).start(AUTO).error is None
     at_rest(world, Colour.RED)
@@ -203,7 +203,7 @@ def test_a_rotation_can_follow_a_cleanup() -> None:
 
 def test_a_stop_in_the_middle_of_a_keep_source_rotation_does_not_forget_the_wish() -> None:
     world = universe()
-    Pilot(world, ANN).start(Wishes(auto_promote=True, keep_source=True, stop_after=State.DATA_SYNCING), options=("keep-source",))
+    Pilot(world, ANN).start(Wishes(auto_promote=True, stop_after=State.DATA_SYNCING), options=("keep-source",))
     assert fresh_take(world, BOB).error is None
     at_rest(world, Colour.GREEN, Colour.BLUE)
 

@@ -9,11 +9,12 @@ from bennu.core.record import Kind
 from bennu.core.states import State, Status
 from bennu.engine import lock
 from bennu.engine.journal import Entry
-from bennu.engine.progress import Progress
+from bennu.engine.progress import Mark, Progress
 from bennu.engine.run import Engine
 from bennu.engine.turns import Wishes
 from bennu.errors import GateRefused, Paused
 from tests.sim.pilot import ANN, AUTO, BOB, Pilot, Watch, asked, at_rest, universe
+from tests.sim.seams import Killed
 from tests.sim.test_requests import FAST, replies
 from tests.sim.universe import Universe
 
@@ -150,7 +151,7 @@ def both(pilot: Pilot) -> Watch:
 
 def test_a_kept_source_waits_for_nobody_and_its_cleanup_is_not_its_starters() -> None:
     world = requiring("drain")
-    assert Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",)).error is None
+    assert Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",)).error is None
     with pytest.raises(GateRefused, match="drain needs a second person") as refused:
         Pilot(world, ANN).cleanup("blue")
     assert "'bennu rotate cleanup" in refused.value.next_step
@@ -171,3 +172,26 @@ def test_a_run_that_got_past_the_door_with_its_starters_word_waits_all_the_same(
     pilot.watch = watch
     assert pilot.start(Wishes()).error is None
     assert said(world) == ("carol@three", "")
+
+
+@pytest.mark.parametrize(
+    ("verbs", "wishes", "state", "words"),
+    [
+        ((), Wishes(), State.TRAFFIC_CANARY, "waits for 'bennu rotate promote', and watches meanwhile"),
+        (("promote",), Wishes(), State.TRAFFIC_CANARY, f"waits for 'bennu rotate promote' {WHO_MAY_NOT}, and watches meanwhile"),
+        (("drain",), AUTO, State.PROMOTED, f"waits for 'bennu rotate drain' {WHO_MAY_NOT}, and watches meanwhile"),
+    ],
+)
+def test_a_status_says_which_word_a_resume_would_wait_for(verbs: tuple[str, ...], wishes: Wishes, state: State, words: str) -> None:
+    world = requiring(*verbs)
+    pilot = Pilot(world)
+
+    def die(engine: Engine, progress: Progress) -> None:
+        if progress.mark is Mark.PAUSED:
+            raise Killed("it waited for a human")
+
+    pilot.watch = die
+    assert isinstance(pilot.start(wishes).error, Killed)
+    found = Pilot(world, BOB).session.status()
+    assert found.outlook is not None
+    assert (found.standing.state, found.outlook.does) == (state, words)

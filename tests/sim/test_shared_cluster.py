@@ -90,7 +90,7 @@ def test_a_rollback_and_a_cleanup_let_go_of_what_they_held() -> None:
     assert Pilot(world).rollback().code == 6
     at_rest(world, Colour.BLUE)
     kept = universe(FAST)
-    Pilot(kept).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",))
+    Pilot(kept).start(Wishes(auto_promote=True), options=("keep-source",))
     at_rest(kept, Colour.GREEN, Colour.BLUE)
     assert Pilot(kept).cleanup("blue").error is None
     at_rest(kept, Colour.GREEN)

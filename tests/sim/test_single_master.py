@@ -122,7 +122,7 @@ def test_two_pointers_with_the_authority_end_the_run_and_one_is_taken_back() -> 
     assert world.pointer(Colour.BLUE)["IS_WRITE_MASTER"] == "false"
 
 
-KEEP = Wishes(auto_promote=True, keep_source=True)
+KEEP = Wishes(auto_promote=True)
 LONG = replace(POLICY, watch_after_release_s=120, dns_timeout_s=30)
 
 
@@ -210,7 +210,7 @@ def test_a_kept_source_is_watched_for_a_while_after_the_rotation() -> None:
             world.clock.after(0.5, lambda: promoted_by_hand(world, Colour.BLUE))
 
     pilot.watch = watch
-    outcome = pilot.start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",))
+    outcome = pilot.start(Wishes(auto_promote=True), options=("keep-source",))
     assert outcome.code == 7, outcome
     assert world.servers[Colour.BLUE].state.master == PARKED
 

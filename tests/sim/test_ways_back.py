@@ -194,7 +194,7 @@ def test_a_kill_while_the_authority_was_verified_does_not_spoil_the_way_back() -
 
 def test_keep_source_cleanup_refuses_the_master_and_the_absent() -> None:
     world = universe(FAST)
-    Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",))
+    Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",))
     with pytest.raises(GateRefused, match="write master"):
         Pilot(world).cleanup("green")
     with pytest.raises(UsageError, match="there is no cluster-red"):
@@ -204,7 +204,7 @@ def test_keep_source_cleanup_refuses_the_master_and_the_absent() -> None:
 
 def test_cleanup_waits_while_the_kept_cluster_still_serves() -> None:
     world = universe(FAST)
-    Pilot(world).start(Wishes(auto_promote=True, keep_source=True), options=("keep-source",))
+    Pilot(world).start(Wishes(auto_promote=True), options=("keep-source",))
     world.fate.residual = (Client("10.1.2.3", 7.0),)
     world.tick()
     outcome = Pilot(world).cleanup("blue")
